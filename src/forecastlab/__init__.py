@@ -1,0 +1,1 @@
+"""Revenue forecasts with honest intervals from the dated history of a sales pipeline."""
