@@ -1,0 +1,6 @@
+"""What leadership reads: one offline HTML page in French or English, made from the tables of a run."""
+
+from forecastlab.report.figures import forecast_figure, milestone_figure
+from forecastlab.report.html import render
+
+__all__ = ["forecast_figure", "milestone_figure", "render"]

@@ -1,0 +1,132 @@
+"""What to doubt, in words: one sentence a code; a code without a sentence is shown as it is, never dropped."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from forecastlab.config import Company
+from forecastlab.report.wording import Wording
+from forecastlab.results import Doubt
+
+
+def _(sentence: str) -> str:
+    """Mark a sentence for the catalogue; it is translated where it is used."""
+    return sentence
+
+
+def n_(one: str, many: str) -> tuple[str, str]:
+    """Mark a sentence that counts for the catalogue."""
+    return one, many
+
+
+_PLAIN: Final[Mapping[str, str]] = {
+    "reconstructed_history": _(
+        "The history is reconstructed: the data do not say when each fact was recorded, so past dates count as if "
+        "everything had been known on the day it happened. The record of past forecasts is flattered by it."
+    ),
+    "gate_failed": _(
+        "The calculation did not settle: the check “{gate}” gave {value} where {threshold} is asked. "
+        "Run it again before deciding anything on these numbers."
+    ),
+    "data": _("In the data: {text}"),
+    "segment_unseen": _(
+        "No past deal belongs to {segment}: its numbers are those of a group that could resemble any of the others."
+    ),
+    "retried": _(
+        "The check “{gate}” failed at first and passed on a second, more careful calculation. The numbers are usable."
+    ),
+}
+_COUNTED: Final[Mapping[str, tuple[str, tuple[str, str]]]] = {
+    "prior_driven": (
+        "exits",
+        n_(
+            "{what}: only {n} deal in your history moved on or was lost there. The numbers lean on the model's starting "
+            "assumptions more than on your data, and will move as history grows.",
+            "{what}: only {n} deals in your history moved on or were lost there. The numbers lean on the model's starting "
+            "assumptions more than on your data, and will move as history grows.",
+        ),
+    ),
+    "few_wins": (
+        "wins",
+        n_(
+            "Only {n} deal was ever won: amounts and conversion are known roughly, hence the wide intervals.",
+            "Only {n} deals were ever won: amounts and conversion are known roughly, hence the wide intervals.",
+        ),
+    ),
+    "unproven": (
+        "count",
+        n_(
+            "{n} open deal claims “{milestone}” without evidence. It is counted at its last proven milestone.",
+            "{n} open deals claim “{milestone}” without evidence. They are counted at their last proven milestone.",
+        ),
+    ),
+    "wins_without_amount": (
+        "count",
+        n_(
+            "{n} won deal has no signed amount. Its last known amount was taken, or zero.",
+            "{n} won deals have no signed amount. Their last known amounts were taken, or zero.",
+        ),
+    ),
+    "zombies": (
+        "count",
+        n_(
+            "{n} open deal is older than any deal that ever closed ({days} days). Close it or prove that it lives.",
+            "{n} open deals are older than any deal that ever closed ({days} days). Close them or prove that they live.",
+        ),
+    ),
+    "no_amount": (
+        "count",
+        n_(
+            "{n} open deal has no amount. The amount was drawn from those of your past deals.",
+            "{n} open deals have no amount. The amounts were drawn from those of your past deals.",
+        ),
+    ),
+}
+
+
+def sentence(doubt: Doubt, company: Company, wording: Wording) -> str:
+    """Return a doubt as a sentence; code and values as they are where there is no sentence or a value is missing."""
+    shown = {name: _shown(name, value, company, wording) for name, value in doubt.values.items()}
+    try:
+        if doubt.code in _PLAIN:
+            return wording.say(_PLAIN[doubt.code], **shown)
+        if doubt.code in _COUNTED:
+            name, (one, many) = _COUNTED[doubt.code]
+            return wording.count(one, many, float(doubt.values[name]), **shown)
+    except (KeyError, ValueError):
+        pass  # incomplete values: better the bare code than no doubt at all
+    values = ", ".join(f"{name} = {value}" for name, value in doubt.values.items())
+    return f"{doubt.code}: {values}" if values else doubt.code
+
+
+def gate_name(gate: str, wording: Wording) -> str:
+    """Return a gate in words; its bare name where there are none."""
+    return wording.say(GATES[gate]) if gate in GATES else gate
+
+
+GATES: Final[Mapping[str, str]] = {
+    "r_hat": _("Chains agree (R-hat, at most)"),
+    "rhat": _("Chains agree (R-hat, at most)"),
+    "ess_bulk": _("Independent draws, centre (at least)"),
+    "ess_tail": _("Independent draws, tails (at least)"),
+    "divergences": _("Share of divergent draws (at most)"),
+    "divergent_share": _("Share of divergent draws (at most)"),
+    "e_bfmi": _("Energy of the sampler (E-BFMI, at least)"),
+    "ebfmi": _("Energy of the sampler (E-BFMI, at least)"),
+    "bfmi": _("Energy of the sampler (E-BFMI, at least)"),
+}
+
+
+def _shown(name: str, value: str | int | float, company: Company, wording: Wording) -> str:
+    if name == "gate":
+        return gate_name(str(value), wording)
+    if isinstance(value, str):
+        label = next((m.label.get(wording.language, m.key) for m in company.milestones if m.key == value), None)
+        return label or _group(value, company)
+    return wording.number(float(value), digits=4)
+
+
+def _group(value: str, company: Company) -> str:
+    column, _sign, group = value.partition("=")
+    return f"{column}: {group}" if group and column in company.segments else value

@@ -1,0 +1,121 @@
+"""The report: one HTML page without scripts that asks nothing of any network."""
+
+from __future__ import annotations
+
+from importlib import resources
+
+import jinja2
+from markupsafe import Markup
+
+from forecastlab.report import doubts, figures, tables
+from forecastlab.report.numbers import MEDIAN, Numbers, numbers
+from forecastlab.report.sentence import headlines
+from forecastlab.report.svg import inline_svg
+from forecastlab.report.tables import Table
+from forecastlab.report.wording import Wording, load
+from forecastlab.results import Results
+
+
+def render(results: Results, language: str | None = None) -> str:
+    """Return the report of a weekly run as an HTML page.
+
+    Parameters
+    ----------
+    results : Results
+        Everything that is shown; it is formatted, nothing is computed from it.
+    language : {"fr", "en"}, optional
+        Default: the company's.
+
+    Returns
+    -------
+    str
+        A complete page: styles and figures are inside, there is no script, and its content security policy forbids
+        every request. The same results give the same text.
+
+    Raises
+    ------
+    ValueError
+        If the report does not speak the language.
+    """
+    wording = load(language or results.company.language)
+    found = numbers(results)
+    # an isolated environment a page: autoescape for everything, and a name that is missing stops the page
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("forecastlab.report"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals.update(_=wording.say)
+    page = environment.get_template("report.html.j2").render(
+        style=Markup((resources.files("forecastlab.report") / "templates" / "style.css").read_text("utf-8")),
+        language=wording.language,
+        results=results,
+        as_of=wording.date(results.as_of),
+        headlines=headlines(found, results.company.currency, wording),
+        pictures=_forecast_svgs(results, found, wording),
+        milestone_pictures=_milestone_svgs(results, found, wording),
+        doubts=[doubts.sentence(doubt, results.company, wording) for doubt in results.doubts],
+        tables=_tables(results, found, wording),
+        groups=tables.milestones_by_segment(results, found, wording),
+    )
+    return page
+
+
+def _tables(results: Results, found: Numbers, wording: Wording) -> dict[str, Table]:
+    return {
+        "budget": tables.budget(results, wording),
+        "quarters": tables.by_quarter(results, found, wording),
+        "months": tables.by_month(results, found, wording),
+        "segments": tables.by_segment(results, found, wording),
+        "milestones": tables.milestones(results, found, wording),
+        "open": tables.open_deals(results, wording),
+        "gates": tables.gates(results, wording),
+    }
+
+
+def _forecast_svgs(results: Results, found: Numbers, wording: Wording) -> tuple[tuple[str, Markup], ...]:
+    _ = wording.say
+    unit = wording.unit([found.quantile(p.name, MEDIAN) for p in found.quarters], results.company.currency)
+    parts = []
+    for period in found.quarters:
+        low, high = (end / unit.factor for end in found.interval(period.name, tables.LEVEL))
+        parts.append(
+            _("{period}: {span} {unit} (8 chances in 10)", period=period.name, span=wording.span(low, high), unit=unit.label)
+        )
+    title = _("Revenue by quarter: signed so far, and what is to come with its intervals")
+    return tuple(
+        (
+            "narrow" if narrow else "wide",
+            inline_svg(
+                figures.forecast_figure(results, wording.language, narrow),
+                "forecast-narrow" if narrow else "forecast",
+                title,
+                "; ".join(parts),
+            ),
+        )
+        for narrow in (False, True)
+    )
+
+
+def _milestone_svgs(results: Results, found: Numbers, wording: Wording) -> tuple[tuple[str, Markup], ...]:
+    _ = wording.say
+    parts = []
+    for milestone in results.company.milestones:
+        low, high = (found.milestone(milestone.key, "p_won", q) for q in (0.1, 0.9))
+        label = milestone.label.get(wording.language, milestone.key)
+        parts.append(_("{milestone}: {span} are won (80% interval)", milestone=label, span=wording.chances(low, high)))
+    title = _("By milestone: the chance to be won and the days to signature")
+    return tuple(
+        (
+            "narrow" if narrow else "wide",
+            inline_svg(
+                figures.milestone_figure(results, wording.language, narrow),
+                "milestones-narrow" if narrow else "milestones",
+                title,
+                "; ".join(parts),
+            ),
+        )
+        for narrow in (False, True)
+    )

@@ -1,0 +1,308 @@
+"""The tables of the report as plain text cells: chosen rows, one unit a table, rounded; nothing is computed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from forecastlab.periods import Period
+from forecastlab.report.doubts import gate_name
+from forecastlab.report.numbers import MEDIAN, Numbers
+from forecastlab.report.sentence import period_name
+from forecastlab.report.wording import ABSENT, Unit, Wording
+from forecastlab.results import Results
+from forecastlab.schema import ALL, SOURCES
+
+LEVEL = 0.8  # of every interval in small print
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A number or word, and in small print its interval; ``kind`` is a CSS class."""
+
+    text: str
+    small: str = ""
+    kind: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table with a caption that names unit and level; a row of one cell heads a group of rows."""
+
+    caption: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    kind: str = ""
+
+
+# --- money --------------------------------------------------------------------------------------------------------
+def budget(results: Results, wording: Wording) -> Table:
+    """Return a row a budget line with its chance, what is covered, the gap and the verdict."""
+    _ = wording.say
+    unit = wording.unit(results.budget["amount"], results.company.currency)
+    columns = (
+        _("Spending"),
+        _("Period"),
+        _("Amount"),
+        _("Chance it is covered"),
+        _("Covered at the confidence asked"),
+        _("Gap"),
+        _("Verdict"),
+    )
+    rows = tuple(_budget_row(row, unit, wording) for row in results.budget.to_dict("records"))
+    return Table(_("Amounts in {unit}", unit=unit.label), columns, rows, "stack budget")
+
+
+def _budget_row(row: dict[str, object], unit: Unit, wording: Wording) -> tuple[Cell, ...]:
+    _ = wording.say
+    verdict = str(row["verdict"])
+    words = {"commit": _("Commit"), "wait": _("Wait"), "no": _("No")}
+    amount, covered, gap = (_float(row[name]) / unit.factor for name in ("amount", "covered", "gap"))
+    asked = wording.level(_float(row["confidence"]))
+    return (
+        Cell(str(row["label"])),
+        Cell(str(row["period"])),
+        Cell(wording.number(amount, digits=6), kind="number"),
+        Cell(wording.percent(_float(row["probability"])), _("asked: {level}", level=asked), "number"),
+        Cell(wording.number(covered, 6 if covered == amount else None), _("at {level}", level=asked), "number"),
+        Cell(wording.number(gap) if gap > 0 else ABSENT, kind="number"),
+        Cell(words.get(verdict, verdict), kind=f"verdict {verdict if verdict in words else 'other'}"),
+    )
+
+
+def by_quarter(results: Results, found: Numbers, wording: Wording) -> Table:
+    """Return a row a quarter and one for the next twelve months: every source, the total at every level, the wins."""
+    _ = wording.say
+    periods = [*found.quarters, *([found.year] if found.year else [])]
+    unit = _unit_of(periods, found, results, wording)
+    levels = sorted(results.company.levels)
+    columns = (
+        _("Period"),
+        _("Signed"),
+        _("Open deals"),
+        _("Deals not met yet"),
+        _("Total"),
+        *(_("Total, {level}", level=wording.level(level)) for level in levels),
+        _("Deals won"),
+    )
+    rows = []
+    for period in periods:
+        spans = [found.interval(period.name, level) for level in levels]
+        rows.append(
+            (
+                Cell(period_name(period.name, wording)),
+                *(_money(found, period.name, source, ALL, unit, wording) for source in SOURCES[:3]),
+                Cell(wording.number(found.quantile(period.name, MEDIAN) / unit.factor), kind="number total"),
+                *(Cell(wording.span(low / unit.factor, high / unit.factor), kind="number") for low, high in spans),
+                _wins(found, period.name, wording),
+            )
+        )
+    return Table(_caption(unit, wording), columns, tuple(rows))
+
+
+def by_month(results: Results, found: Numbers, wording: Wording) -> Table:
+    """Return a row a calendar month: the total."""
+    _ = wording.say
+    unit = _unit_of(found.months, found, results, wording)
+    rows = tuple(
+        (
+            Cell(wording.month(period.start)),
+            *(_money(found, period.name, source, ALL, unit, wording) for source in SOURCES),
+        )
+        for period in found.months
+    )
+    columns = (_("Month"), _("Signed"), _("Open deals"), _("Deals not met yet"), _("Total"))
+    return Table(_caption(unit, wording), columns, rows)
+
+
+def by_segment(results: Results, found: Numbers, wording: Wording) -> Table:
+    """Return a row a group: the total of the current and of the next quarter."""
+    _ = wording.say
+    periods = found.quarters[:2]
+    unit = _unit_of(periods, found, results, wording)
+
+    def row(segment: str, label: str) -> tuple[Cell, ...]:
+        cells = [_money(found, period.name, "total", segment, unit, wording) for period in periods]
+        return Cell(label), *cells, *(_wins(found, period.name, wording, segment) for period in periods)
+
+    won = [_("{period}: deals won", period=period.name) for period in periods]
+    columns = (_("Group"), *(period.name for period in periods), *won)
+    return Table(_caption(unit, wording), columns, _grouped(found, row, wording))
+
+
+def _money(found: Numbers, period: str, source: str, segment: str, unit: Unit, wording: Wording) -> Cell:
+    low, high = (end / unit.factor for end in found.interval(period, LEVEL, source, segment))
+    middle = found.quantile(period, MEDIAN, source, segment) / unit.factor
+    if low == high == middle:  # known, not estimated
+        return Cell(wording.number(middle, digits=4) if middle else ABSENT, kind="number")
+    return Cell(wording.number(middle), wording.span(low, high), "number")
+
+
+def _wins(found: Numbers, period: str, wording: Wording, segment: str = ALL) -> Cell:
+    low, high = found.interval(period, LEVEL, segment=segment, target="wins")
+    middle = found.quantile(period, MEDIAN, segment=segment, target="wins")
+    ends = [wording.number(_whole(end), digits=3) for end in (low, high)]
+    return Cell(wording.number(_whole(middle), digits=3), "–".join(dict.fromkeys(ends)), "number")
+
+
+def _unit_of(periods: Sequence[Period], found: Numbers, results: Results, wording: Wording) -> Unit:
+    totals = [found.quantile(period.name, MEDIAN) for period in periods]
+    return wording.unit([max(totals, default=0.0)], results.company.currency)
+
+
+def _caption(unit: Unit, wording: Wording) -> str:
+    _ = wording.say
+    return _(
+        "In {unit}, excluding tax. Large: as likely above as below. Small: {level} interval.",
+        unit=unit.label,
+        level=wording.level(LEVEL),
+    )
+
+
+# --- milestones ---------------------------------------------------------------------------------------------------
+def milestones(results: Results, found: Numbers, wording: Wording) -> Table:
+    """Return a row a milestone: chance to move on and to be won, days to the next and to signature."""
+    _ = wording.say
+    columns = (
+        _("Milestone"),
+        _("Chance to move on"),
+        _("Chance to be won"),
+        _("Days to the next"),
+        _("8 deals in 10 take"),
+        _("Days to signature"),
+        _("8 deals in 10 take"),
+    )
+    rows = tuple(
+        (
+            Cell(milestone.label.get(wording.language, milestone.key)),
+            _share(found, milestone.key, "p_next", ALL, wording),
+            _share(found, milestone.key, "p_won", ALL, wording),
+            _days(found, milestone.key, "days_next", ALL, wording),
+            _range(found, milestone.key, "days_next", wording),
+            _days(found, milestone.key, "days_won", ALL, wording),
+            _range(found, milestone.key, "days_won", wording),
+        )
+        for milestone in results.company.milestones
+    )
+    return Table(_derived_caption(wording), columns, rows)
+
+
+def milestones_by_segment(results: Results, found: Numbers, wording: Wording) -> tuple[tuple[str, Table], ...]:
+    """Return four titled tables, groups by milestones: moving on, being won, days to the next and to signature."""
+    _ = wording.say
+    if not found.segments:
+        return ()
+    quantities: tuple[tuple[str, str, Callable[..., Cell]], ...] = (
+        (_("Chance to be won"), "p_won", _share),
+        (_("Days to signature"), "days_won", _days),
+        (_("Chance to move on"), "p_next", _share),
+        (_("Days to the next"), "days_next", _days),
+    )
+    columns = (_("Group"), *(m.label.get(wording.language, m.key) for m in results.company.milestones))
+    tables = []
+    for title, quantity, cell in quantities:
+
+        def row(
+            segment: str, label: str, quantity: str = quantity, cell: Callable[..., Cell] = cell
+        ) -> tuple[Cell, ...]:
+            return Cell(label), *(cell(found, key, quantity, segment, wording) for key in results.company.keys)
+
+        tables.append((title, Table(_derived_caption(wording), columns, _grouped(found, row, wording))))
+    return tuple(tables)
+
+
+def open_deals(results: Results, wording: Wording) -> Table:
+    """Return a row a milestone: open deals, their amount, passes in the history and the share with evidence."""
+    _ = wording.say
+    unit = wording.unit([results.counts["open_amount"].max()], results.company.currency)
+    labels = {m.key: m.label.get(wording.language, m.key) for m in results.company.milestones}
+    rows = []
+    for row in results.counts.to_dict("records"):
+        proven = _float(row["proven_share"])
+        rows.append(
+            (
+                Cell(labels.get(str(row["milestone"]), str(row["milestone"]))),
+                Cell(wording.number(_float(row["open_deals"]), digits=9), kind="number"),
+                Cell(wording.number(_float(row["open_amount"]) / unit.factor, digits=4), kind="number"),
+                Cell(wording.number(_float(row["passed"]), digits=9), kind="number"),
+                Cell(wording.level(round(proven, 2)) if math.isfinite(proven) else _("not demanded"), kind="number"),
+            )
+        )
+    columns = (
+        _("Milestone"),
+        _("Open deals"),
+        _("Their amount, {unit}", unit=unit.label),
+        _("Passed in the history"),
+        _("Proven by evidence"),
+    )
+    return Table(_("Counted as of the date of the report; nothing here is estimated."), columns, tuple(rows))
+
+
+def _share(found: Numbers, key: str, quantity: str, segment: str, wording: Wording) -> Cell:
+    low, middle, high = (found.milestone(key, quantity, q, segment) for q in (0.1, MEDIAN, 0.9))
+    if not math.isfinite(middle):
+        return Cell(ABSENT, kind="number")
+    return Cell(wording.percent(middle), wording.chances(low, high), "number")
+
+
+def _days(found: Numbers, key: str, quantity: str, segment: str, wording: Wording) -> Cell:
+    low, middle, high = (found.milestone(key, f"{quantity}_50", q, segment) for q in (0.1, MEDIAN, 0.9))
+    if not math.isfinite(middle):
+        return Cell(ABSENT, kind="number")
+    return Cell(wording.days(middle), f"{wording.days(low)}–{wording.days(high)}", "number")
+
+
+def _range(found: Numbers, key: str, quantity: str, wording: Wording) -> Cell:
+    low, high = (found.milestone(key, f"{quantity}_{point}") for point in (10, 90))
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return Cell(ABSENT, kind="number")
+    return Cell(f"{wording.days(low)}–{wording.days(high)}", kind="number")
+
+
+def _derived_caption(wording: Wording) -> str:
+    _ = wording.say
+    return _(
+        "From the day the milestone is proven. Days: half of those that get there take less. Small: {level} interval.",
+        level=wording.level(LEVEL),
+    )
+
+
+# --- trust --------------------------------------------------------------------------------------------------------
+def gates(results: Results, wording: Wording) -> Table:
+    """Return a row a gate: value, threshold, passed or failed."""
+    _ = wording.say
+    rows = []
+    for row in results.gates.to_dict("records"):
+        passed = bool(row["passed"])
+        rows.append(
+            (
+                Cell(gate_name(str(row["gate"]), wording)),
+                Cell(wording.number(_float(row["value"]), digits=4), kind="number"),
+                Cell(wording.number(_float(row["threshold"]), digits=4), kind="number"),
+                Cell(_("passed") if passed else _("failed"), kind="verdict commit" if passed else "verdict no"),
+            )
+        )
+    columns = (_("Check of the calculation"), _("Value"), _("Threshold"), _("Result"))
+    return Table(_("A failed check is never passed over in silence."), columns, tuple(rows), "stack")
+
+
+def _grouped(
+    found: Numbers, row: Callable[[str, str], tuple[Cell, ...]], wording: Wording
+) -> tuple[tuple[Cell, ...], ...]:
+    """Return the row of all deals, then for every segment column a heading and its groups."""
+    rows = [row(ALL, wording.say("All deals"))]
+    for column, names in found.segments.items():
+        rows.append((Cell(column, kind="heading"),))
+        rows += [row(name, name.split("=", 1)[1]) for name in names]
+    return tuple(rows)
+
+
+def _float(value: object) -> float:
+    return float(pd.to_numeric(value))  # type: ignore[call-overload]
+
+
+def _whole(value: float) -> float:
+    return float(round(value)) if math.isfinite(value) else value

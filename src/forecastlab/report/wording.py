@@ -1,0 +1,192 @@
+"""The words of the report in French and English, and numbers, dates and amounts as that language writes them.
+
+English sentences are the keys of the catalogues (``locale/<language>/LC_MESSAGES/forecastlab.po``); a sentence without a
+translation is shown in English rather than lost.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from importlib import resources
+from types import MappingProxyType
+from typing import Final
+
+import pandas as pd
+from babel import Locale
+from babel.dates import format_date, format_skeleton
+from babel.messages.pofile import read_po
+from babel.numbers import format_decimal, format_percent, get_currency_symbol
+from markupsafe import Markup
+
+LANGUAGES: Final = ("fr", "en")
+NO_CURRENCY: Final = "XXX"  # ISO 4217: no currency
+ABSENT: Final = "–"
+_BEFORE_MARK = re.compile(r" (?=[:;?!»%])|(?<=«) ")
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """The unit in which an amount is shown: ``factor`` currency units, written ``label`` (``k€``, ``thousand``)."""
+
+    factor: float
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """One language: its sentences and its way of writing numbers.
+
+    Parameters
+    ----------
+    language : {"fr", "en"}
+    messages : mapping of str or (str, str) to tuple of str
+        Translation of every English sentence; sentences with a count map (one, many) to (one, many).
+    """
+
+    language: str
+    messages: Mapping[str | tuple[str, ...], tuple[str, ...]] = field(repr=False)
+
+    def say(self, sentence: str, **values: object) -> str:
+        """Return a sentence in this language, its ``{names}`` filled with values."""
+        return self._translation(sentence).format(**values)
+
+    def markup(self, sentence: str, **values: object) -> Markup:
+        """Return a sentence as HTML: the sentence and every value that is not markup yet are escaped."""
+        return Markup.escape(self._translation(sentence)).format(**values)
+
+    def count(self, one: str, many: str, n: float, **values: object) -> str:
+        """Return the sentence for ``n`` things; ``{n}`` in it is the number itself."""
+        single = Locale.parse(self.language).plural_form(n) == "one"
+        forms = self.messages.get((one, many), (one, many))
+        return forms[0 if single else 1].format(n=self.number(n, digits=15), **values)
+
+    def number(self, value: float, digits: int | None = None) -> str:
+        """Return a number with two significant digits (three after a leading one), or with ``digits`` at most."""
+        if not math.isfinite(value):
+            return ABSENT
+        if digits is not None:
+            return str(format_decimal(_significant(value, digits), format="#,##0.######", locale=self.language))
+        return self._fixed(value, significant_digits(value))
+
+    def pair(self, low: float, high: float) -> tuple[str, str]:
+        """Return both ends of an interval, with three digits each where two would make it look wider or empty."""
+        if not (math.isfinite(low) and math.isfinite(high)):
+            return self.number(low), self.number(high)
+        narrow = high > 0 and (high - low) / high < 0.2
+        digits = [3 if narrow else significant_digits(value) for value in (low, high)]
+        return self._fixed(low, digits[0]), self._fixed(high, digits[1])
+
+    def span(self, low: float, high: float) -> str:
+        """Return an interval as it stands in a table: ``410–690``; one number where both ends read the same."""
+        first, last = self.pair(low, high)
+        return first if first == last else f"{first}–{last}"
+
+    def percent(self, share: float) -> str:
+        """Return a probability in whole percent; never 0 or 100, which a simulation cannot know."""
+        if not math.isfinite(share):
+            return ABSENT
+        if share < 0.01:
+            return "< " + str(format_percent(0.01, locale=self.language))
+        if share > 0.99:
+            return "> " + str(format_percent(0.99, locale=self.language))
+        return self.level(share)
+
+    def level(self, share: float) -> str:
+        """Return a level that was chosen, not estimated: ``80 %``, ``97.5 %``."""
+        return str(format_percent(share, format="#,##0.#\u00a0%" if self.language == "fr" else "#,##0.#%", locale=self.language))
+
+    def chances(self, low: float, high: float) -> str:
+        """Return an interval of a probability: ``28–36 %``."""
+        ends = [self.percent(low), self.percent(high)]
+        if ends[0] == ends[1]:
+            return ends[0]
+        return f"{ends[0].removesuffix('%').rstrip()}–{ends[1]}"
+
+    def days(self, value: float) -> str:
+        """Return a number of days, at least ``< 1``."""
+        return "< 1" if 0 <= value < 0.5 else self.number(max(round(value), 1) if math.isfinite(value) else value)
+
+    def date(self, day: pd.Timestamp) -> str:
+        """Return a day written out: ``25 septembre 2026``."""
+        return str(format_date(day.date(), format="long", locale=self.language))
+
+    def month(self, day: pd.Timestamp) -> str:
+        """Return the month of a day: ``septembre 2026``."""
+        return str(format_skeleton("yMMMM", day.date(), locale=self.language))
+
+    def unit(self, amounts: Iterable[float], currency: str) -> Unit:
+        """Return the unit (k, M, bn) that shows these amounts with few digits and the smallest not as 0.0something."""
+        sizes = [abs(a) for a in amounts if math.isfinite(a) and a != 0]
+        largest, smallest = max(sizes, default=0.0), min(sizes, default=0.0)
+        factor = 1.0
+        for step in (1e3, 1e6, 1e9):
+            if largest >= step and (smallest >= step / 10 or largest >= 10 * step):
+                factor = step
+        return Unit(factor, self._unit_label(factor, currency))
+
+    def amount(self, value: float, unit: Unit) -> str:
+        """Return an estimated amount with its unit."""
+        return f"{self.number(value / unit.factor)}\u00a0{unit.label}"
+
+    def stated(self, value: float, unit: Unit) -> str:
+        """Return an amount that is known, not estimated, with up to four digits and its unit."""
+        return f"{self.number(value / unit.factor, digits=4)}\u00a0{unit.label}"
+
+    def _unit_label(self, factor: float, currency: str) -> str:
+        _ = self.say
+        if currency == NO_CURRENCY:
+            return {1.0: _("units"), 1e3: _("thousand"), 1e6: _("million"), 1e9: _("billion")}[factor]
+        prefix = {1.0: "", 1e3: "k", 1e6: "M", 1e9: _("bn")}[factor]
+        return prefix + str(get_currency_symbol(currency, locale=self.language))
+
+    def _translation(self, sentence: str) -> str:
+        return self.messages.get(sentence, (sentence,))[0]
+
+    def _fixed(self, value: float, digits: int) -> str:
+        rounded = _significant(value, digits)
+        decimals = max(0, digits - 1 - _exponent(rounded)) if rounded else 0
+        pattern = "#,##0." + "0" * decimals if decimals else "#,##0"
+        return str(format_decimal(rounded, format=pattern, locale=self.language))
+
+
+def significant_digits(value: float) -> int:
+    """Return how many digits an estimate is worth: two, or three where the first is a one (``1.24`` but ``2.4``)."""
+    leading = abs(_significant(value, 2)) / 10.0 ** _exponent(value) if value else 0.0
+    return 3 if 1 <= leading < 2 else 2
+
+
+def _exponent(value: float) -> int:
+    return math.floor(math.log10(abs(value))) if value else 0
+
+
+def _significant(value: float, digits: int) -> float:
+    return float(f"{value:.{digits - 1}e}") if math.isfinite(value) else value
+
+
+@lru_cache
+def load(language: str) -> Wording:
+    """Return the wording of a language.
+
+    Raises
+    ------
+    ValueError
+        If there is no such language.
+    """
+    if language not in LANGUAGES:
+        raise ValueError(f"language is {language!r}; the report speaks {' and '.join(LANGUAGES)}")
+    file = resources.files(__package__) / "locale" / language / "LC_MESSAGES" / "forecastlab.po"
+    if not file.is_file():  # English needs none: its sentences are the keys
+        return Wording(language, MappingProxyType({}))
+    with file.open("rb") as stream:
+        catalogue = read_po(stream, locale=language, abort_invalid=True)
+    found: dict[str | tuple[str, ...], tuple[str, ...]] = {}
+    for message in catalogue:
+        key = tuple(message.id) if isinstance(message.id, list | tuple) else message.id
+        forms = message.string if isinstance(message.string, list | tuple) else (message.string,)
+        if key and all(forms):
+            found[key] = tuple(_BEFORE_MARK.sub("\u00a0", form) for form in forms)
+    return Wording(language, MappingProxyType(found))
