@@ -21,6 +21,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from forecastlab.report import palette
 from forecastlab.report.numbers import MEDIAN, Numbers, numbers
+from forecastlab.report.tables import quarter_unit
 from forecastlab.report.wording import Unit, Wording, load
 from forecastlab.results import Results
 from forecastlab.schema import ALL
@@ -67,9 +68,7 @@ def forecast_figure(results: Results, language: str | None = None, narrow: bool 
     """
     wording, found = load(language or results.company.language), numbers(results)
     past = results.actuals.tail(3 if narrow else 8)
-    widest = max(results.company.levels)
-    highs = [found.interval(period.name, widest)[1] for period in found.quarters]
-    unit = wording.unit([max([*highs, *past["revenue"]], default=0.0)], results.company.currency)
+    unit = quarter_unit(found, results, wording)
     with _canvas((3.5, 3.9) if narrow else (9.4, 4.3), 7.0 if narrow else 9.0) as figure:
         axes = figure.add_subplot()
         picture = _Picture(axes, found, unit, wording, tuple(sorted(results.company.levels, reverse=True)))
@@ -77,8 +76,8 @@ def forecast_figure(results: Results, language: str | None = None, narrow: bool 
         _draw_sources(picture, len(past))
         _draw_intervals(picture, len(past))
         budget = _draw_budget(picture, results.budget, len(past))
-        _finish_forecast(picture, past, narrow)
-        _forecast_legend(picture, figure, budget, past, narrow)
+        _finish_forecast(picture, past)
+        _forecast_legend(picture, figure, budget, len(past) > 0, narrow)
     return figure
 
 
@@ -151,7 +150,7 @@ def _draw_budget(picture: _Picture, budget: pd.DataFrame, first: int) -> bool:
     return drawn
 
 
-def _finish_forecast(picture: _Picture, past: pd.DataFrame, narrow: bool) -> None:
+def _finish_forecast(picture: _Picture, past: pd.DataFrame) -> None:
     axes, wording = picture.axes, picture.wording
     names = [*past["period"], *(period.name for period in picture.numbers.quarters)]
     axes.set_xticks(range(len(names)), [f"{name[-2:]}\n{name[:-2]}" for name in names], parse_math=False)
@@ -165,23 +164,22 @@ def _finish_forecast(picture: _Picture, past: pd.DataFrame, narrow: bool) -> Non
     axes.spines[["top", "right", "left"]].set_visible(False)
     if len(past):
         axes.axvline(len(past) - 0.5, color=palette.MUTED, lw=0.8, ls=(0, (1, 2)))
-    del narrow
 
 
-def _forecast_legend(picture: _Picture, figure: Figure, budget: bool, past: pd.DataFrame, narrow: bool) -> None:
+def _forecast_legend(picture: _Picture, figure: Figure, budget: bool, past: bool, narrow: bool) -> None:
     _ = picture.wording.say
     labels = {"signed": _("Signed"), "open": _("Open deals"), "new": _("Deals not met yet")}
     handles: list[Patch | Line2D] = [
         Patch(color=colour, label=labels[source]) for source, colour in palette.SOURCE_COLOURS.items()
     ]
-    if len(past):
+    if past:
         handles.insert(0, Patch(color=palette.PAST, label=_("Past quarters, signed")))
     spans = ", ".join(picture.wording.level(level) for level in reversed(picture.levels))
     handles.append(Line2D([], [], color=palette.INK, lw=3.5, label=_("Total: intervals of {levels}", levels=spans)))
     if budget:
         handles.append(Line2D([], [], color=palette.BUDGET, lw=1.4, ls=(0, (4, 1.5)), label=_("Budget, cumulated")))
     figure.legend(
-        handles=handles, loc="outside lower left", ncols=2 if narrow else len(handles), handlelength=1.3, columnspacing=1.4
+        handles=handles, loc="outside lower left", ncols=2 if narrow else 3, handlelength=1.3, columnspacing=1.6
     )
 
 
@@ -251,4 +249,5 @@ def _finish_milestones(
 
 def shorten(label: str, length: int = 26) -> str:
     """Return a label that fits beside a figure, cut with an ellipsis."""
-    return label if len(label) <= length else label[: length - 1].rstrip() + "…"
+    plain = "".join(letter for letter in label if letter.isprintable())  # SVG refuses control characters
+    return plain if len(plain) <= length else plain[: length - 1].rstrip() + "…"

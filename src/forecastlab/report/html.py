@@ -8,7 +8,7 @@ import jinja2
 from markupsafe import Markup
 
 from forecastlab.report import doubts, figures, tables
-from forecastlab.report.numbers import MEDIAN, Numbers, numbers
+from forecastlab.report.numbers import Numbers, numbers
 from forecastlab.report.sentence import headlines
 from forecastlab.report.svg import inline_svg
 from forecastlab.report.tables import Table
@@ -77,13 +77,11 @@ def _tables(results: Results, found: Numbers, wording: Wording) -> dict[str, Tab
 
 def _forecast_svgs(results: Results, found: Numbers, wording: Wording) -> tuple[tuple[str, Markup], ...]:
     _ = wording.say
-    unit = wording.unit([found.quantile(p.name, MEDIAN) for p in found.quarters], results.company.currency)
+    unit = tables.quarter_unit(found, results, wording)
     parts = []
     for period in found.quarters:
-        low, high = (end / unit.factor for end in found.interval(period.name, tables.LEVEL))
-        parts.append(
-            _("{period}: {span} {unit} (8 chances in 10)", period=period.name, span=wording.span(low, high), unit=unit.label)
-        )
+        span = "–".join(wording.amounts(found.interval(period.name, tables.LEVEL), unit))
+        parts.append(_("{period}: {span} {unit} (8 chances in 10)", period=period.name, span=span, unit=unit.label))
     title = _("Revenue by quarter: signed so far, and what is to come with its intervals")
     return tuple(
         (

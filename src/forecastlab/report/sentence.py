@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from forecastlab.periods import Period
 from forecastlab.report.numbers import MEDIAN, Numbers, tail
-from forecastlab.report.wording import Wording
+from forecastlab.report.wording import Unit, Wording
 from forecastlab.schema import NEXT_12_MONTHS
 
 LEVEL = 0.8  # 8 chances in 10: the interval of the sentence
@@ -55,44 +55,42 @@ def period_name(name: str, wording: Wording) -> str:
 def _headline(period: Period, found: Numbers, currency: str, wording: Wording) -> Headline:
     _ = wording.say
     low, high = found.interval(period.name, LEVEL)
-    sure = found.quantile(period.name, 1 - SURE)
     unit = wording.unit([low, high], currency)
-    first, last = wording.pair(low / unit.factor, high / unit.factor)
-    name = period_name(period.name, wording)
-    known = {"period": name, "unit": unit.label}
+    first, middle, last = wording.amounts([low, found.quantile(period.name, MEDIAN), high], unit)
+    known = {"period": period_name(period.name, wording), "unit": unit.label}
     if first == last:
-        sentence = wording.markup("{period}: {amount} {unit}, all but certain.", amount=_strong(first), **known)
+        sentence = wording.markup("{period}: {amount}, all but certain.", amount=_strong(first, unit), **known)
     else:
         span = Markup("<strong>{}</strong>").format(_("between {low} and {high} {unit}", low=first, high=last, **known))
         sentence = wording.markup("{period}: {span} (8 chances in 10).", span=span, **known)
-        sentence += Markup(" ") + _count_on(sure, wording.pair(sure / unit.factor, high / unit.factor)[0], unit.label, wording)
+        sentence += Markup(" ") + _count_on(found.quantile(period.name, 1 - SURE), high, unit, wording)
     return Headline(
-        name=name,
+        name=known["period"],
         dates=_("from {first} to {last}", first=wording.date(period.start), last=wording.date(period.end)),
         sentence=sentence,
-        detail=_detail(period, found, currency, wording),
+        detail=_detail(period, found, f"{middle}\u00a0{unit.label}", unit, wording),
         wide=_wide(period, low, high, found, wording),
     )
 
 
-def _strong(text: str) -> Markup:
-    return Markup("<strong>{}</strong>").format(text)
+def _strong(amount: str, unit: Unit) -> Markup:
+    return Markup("<strong>{}\u00a0{}</strong>").format(amount, unit.label)
 
 
-def _count_on(sure: float, shown: str, unit: str, wording: Wording) -> Markup:
+def _count_on(sure: float, high: float, unit: Unit, wording: Wording) -> Markup:
     level = wording.level(SURE)
     if not math.isfinite(sure) or sure <= 0:
         return wording.markup("Nothing can be counted on at {level}.", level=level)
-    amount = Markup("<strong>{}\u00a0{}</strong>").format(shown, unit)
+    amount = _strong(wording.amounts([sure, high], unit)[0], unit)  # rounded as the lower end of the interval is
     return wording.markup("You can count on {amount} at {level}.", amount=amount, level=level)
 
 
-def _detail(period: Period, found: Numbers, currency: str, wording: Wording) -> str:
+def _detail(period: Period, found: Numbers, middle: str, unit: Unit, wording: Wording) -> str:
     _ = wording.say
-    middle, signed = found.quantile(period.name, MEDIAN), found.quantile(period.name, MEDIAN, "signed")
-    parts = [_("As likely above as below {amount}.", amount=wording.amount(middle, wording.unit([middle], currency)))]
+    signed = found.quantile(period.name, MEDIAN, "signed")
+    parts = [_("As likely above as below {amount}.", amount=middle)]
     if math.isfinite(signed) and signed > 0:
-        parts.append(_("Already signed: {amount}.", amount=wording.stated(signed, wording.unit([signed], currency))))
+        parts.append(_("Already signed: {amount}.", amount=f"{wording.stated(signed, unit, 3)}\u00a0{unit.label}"))
     return " ".join(parts)
 
 

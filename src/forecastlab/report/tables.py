@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-
-import pandas as pd
+from typing import Any
 
 from forecastlab.periods import Period
 from forecastlab.report.doubts import gate_name
@@ -56,19 +55,20 @@ def budget(results: Results, wording: Wording) -> Table:
     return Table(_("Amounts in {unit}", unit=unit.label), columns, rows, "stack budget")
 
 
-def _budget_row(row: dict[str, object], unit: Unit, wording: Wording) -> tuple[Cell, ...]:
+def _budget_row(row: dict[Any, Any], unit: Unit, wording: Wording) -> tuple[Cell, ...]:
     _ = wording.say
     verdict = str(row["verdict"])
     words = {"commit": _("Commit"), "wait": _("Wait"), "no": _("No")}
-    amount, covered, gap = (_float(row[name]) / unit.factor for name in ("amount", "covered", "gap"))
+    amount, covered, gap = (_float(row[name]) for name in ("amount", "covered", "gap"))
     asked = wording.level(_float(row["confidence"]))
+    paid = wording.stated(amount, unit, 6) if covered == amount else wording.amounts([covered], unit)[0]
     return (
         Cell(str(row["label"])),
         Cell(str(row["period"])),
-        Cell(wording.number(amount, digits=6), kind="number"),
+        Cell(wording.stated(amount, unit, 6), kind="number"),
         Cell(wording.percent(_float(row["probability"])), _("asked: {level}", level=asked), "number"),
-        Cell(wording.number(covered, 6 if covered == amount else None), _("at {level}", level=asked), "number"),
-        Cell(wording.number(gap) if gap > 0 else ABSENT, kind="number"),
+        Cell(paid, _("at {level}", level=asked), "number"),
+        Cell(wording.amounts([gap], unit)[0] if gap > 0 else ABSENT, kind="number"),
         Cell(words.get(verdict, verdict), kind=f"verdict {verdict if verdict in words else 'other'}"),
     )
 
@@ -77,7 +77,7 @@ def by_quarter(results: Results, found: Numbers, wording: Wording) -> Table:
     """Return a row a quarter and one for the next twelve months: every source, the total at every level, the wins."""
     _ = wording.say
     periods = [*found.quarters, *([found.year] if found.year else [])]
-    unit = _unit_of(periods, found, results, wording)
+    unit = quarter_unit(found, results, wording)
     levels = sorted(results.company.levels)
     columns = (
         _("Period"),
@@ -91,12 +91,13 @@ def by_quarter(results: Results, found: Numbers, wording: Wording) -> Table:
     rows = []
     for period in periods:
         spans = [found.interval(period.name, level) for level in levels]
+        middle = wording.amounts([found.quantile(period.name, MEDIAN), *spans[0]], unit)[0]
         rows.append(
             (
                 Cell(period_name(period.name, wording)),
                 *(_money(found, period.name, source, ALL, unit, wording) for source in SOURCES[:3]),
-                Cell(wording.number(found.quantile(period.name, MEDIAN) / unit.factor), kind="number total"),
-                *(Cell(wording.span(low / unit.factor, high / unit.factor), kind="number") for low, high in spans),
+                Cell(middle, kind="number total"),
+                *(Cell("–".join(dict.fromkeys(wording.amounts(span, unit))), kind="number") for span in spans),
                 _wins(found, period.name, wording),
             )
         )
@@ -106,7 +107,7 @@ def by_quarter(results: Results, found: Numbers, wording: Wording) -> Table:
 def by_month(results: Results, found: Numbers, wording: Wording) -> Table:
     """Return a row a calendar month: the total."""
     _ = wording.say
-    unit = _unit_of(found.months, found, results, wording)
+    unit = quarter_unit(found, results, wording)
     rows = tuple(
         (
             Cell(wording.month(period.start)),
@@ -122,7 +123,7 @@ def by_segment(results: Results, found: Numbers, wording: Wording) -> Table:
     """Return a row a group: the total of the current and of the next quarter."""
     _ = wording.say
     periods = found.quarters[:2]
-    unit = _unit_of(periods, found, results, wording)
+    unit = quarter_unit(found, results, wording)
 
     def row(segment: str, label: str) -> tuple[Cell, ...]:
         cells = [_money(found, period.name, "total", segment, unit, wording) for period in periods]
@@ -133,24 +134,25 @@ def by_segment(results: Results, found: Numbers, wording: Wording) -> Table:
     return Table(_caption(unit, wording), columns, _grouped(found, row, wording))
 
 
+def quarter_unit(found: Numbers, results: Results, wording: Wording) -> Unit:
+    """Return the unit in which a usual quarter is shown: that of the figure and of every table of the forecast."""
+    return wording.unit([found.quantile(period.name, MEDIAN) for period in found.quarters], results.company.currency)
+
+
 def _money(found: Numbers, period: str, source: str, segment: str, unit: Unit, wording: Wording) -> Cell:
-    low, high = (end / unit.factor for end in found.interval(period, LEVEL, source, segment))
-    middle = found.quantile(period, MEDIAN, source, segment) / unit.factor
+    low, high = found.interval(period, LEVEL, source, segment)
+    middle = found.quantile(period, MEDIAN, source, segment)
     if low == high == middle:  # known, not estimated
-        return Cell(wording.number(middle, digits=4) if middle else ABSENT, kind="number")
-    return Cell(wording.number(middle), wording.span(low, high), "number")
+        return Cell(wording.stated(middle, unit) if middle else ABSENT, kind="number")
+    first, shown, last = wording.amounts([low, middle, high], unit)
+    return Cell(shown, "–".join(dict.fromkeys([first, last])), "number")
 
 
 def _wins(found: Numbers, period: str, wording: Wording, segment: str = ALL) -> Cell:
     low, high = found.interval(period, LEVEL, segment=segment, target="wins")
     middle = found.quantile(period, MEDIAN, segment=segment, target="wins")
-    ends = [wording.number(_whole(end), digits=3) for end in (low, high)]
-    return Cell(wording.number(_whole(middle), digits=3), "–".join(dict.fromkeys(ends)), "number")
-
-
-def _unit_of(periods: Sequence[Period], found: Numbers, results: Results, wording: Wording) -> Unit:
-    totals = [found.quantile(period.name, MEDIAN) for period in periods]
-    return wording.unit([max(totals, default=0.0)], results.company.currency)
+    first, shown, last = (wording.number(_whole(value), digits=3) for value in (low, middle, high))
+    return Cell(shown, f"{first}–{last}" if first != last else "", "number")
 
 
 def _caption(unit: Unit, wording: Wording) -> str:
@@ -226,7 +228,7 @@ def open_deals(results: Results, wording: Wording) -> Table:
             (
                 Cell(labels.get(str(row["milestone"]), str(row["milestone"]))),
                 Cell(wording.number(_float(row["open_deals"]), digits=9), kind="number"),
-                Cell(wording.number(_float(row["open_amount"]) / unit.factor, digits=4), kind="number"),
+                Cell(wording.stated(_float(row["open_amount"]), unit), kind="number"),
                 Cell(wording.number(_float(row["passed"]), digits=9), kind="number"),
                 Cell(wording.level(round(proven, 2)) if math.isfinite(proven) else _("not demanded"), kind="number"),
             )
@@ -252,14 +254,14 @@ def _days(found: Numbers, key: str, quantity: str, segment: str, wording: Wordin
     low, middle, high = (found.milestone(key, f"{quantity}_50", q, segment) for q in (0.1, MEDIAN, 0.9))
     if not math.isfinite(middle):
         return Cell(ABSENT, kind="number")
-    return Cell(wording.days(middle), f"{wording.days(low)}–{wording.days(high)}", "number")
+    return Cell(wording.days(middle), wording.days(low, high), "number")
 
 
 def _range(found: Numbers, key: str, quantity: str, wording: Wording) -> Cell:
     low, high = (found.milestone(key, f"{quantity}_{point}") for point in (10, 90))
     if not (math.isfinite(low) and math.isfinite(high)):
         return Cell(ABSENT, kind="number")
-    return Cell(f"{wording.days(low)}–{wording.days(high)}", kind="number")
+    return Cell(wording.days(low, high), kind="number")
 
 
 def _derived_caption(wording: Wording) -> str:
@@ -295,13 +297,13 @@ def _grouped(
     """Return the row of all deals, then for every segment column a heading and its groups."""
     rows = [row(ALL, wording.say("All deals"))]
     for column, names in found.segments.items():
-        rows.append((Cell(column, kind="heading"),))
+        rows.append((Cell(column.replace("_", " "), kind="heading"),))
         rows += [row(name, name.split("=", 1)[1]) for name in names]
     return tuple(rows)
 
 
-def _float(value: object) -> float:
-    return float(pd.to_numeric(value))  # type: ignore[call-overload]
+def _float(value: Any) -> float:
+    return float(value)
 
 
 def _whole(value: float) -> float:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib import resources
@@ -25,15 +25,17 @@ from markupsafe import Markup
 LANGUAGES: Final = ("fr", "en")
 NO_CURRENCY: Final = "XXX"  # ISO 4217: no currency
 ABSENT: Final = "–"
+MOST_DECIMALS: Final = 6
 _BEFORE_MARK = re.compile(r" (?=[:;?!»%])|(?<=«) ")
 
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """The unit in which an amount is shown: ``factor`` currency units, written ``label`` (``k€``, ``thousand``)."""
+    """The unit of amounts: ``factor`` currency units, written ``label`` (``k€``), with ``decimals`` at most."""
 
     factor: float
     label: str
+    decimals: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,26 +66,26 @@ class Wording:
         forms = self.messages.get((one, many), (one, many))
         return forms[0 if single else 1].format(n=self.number(n, digits=15), **values)
 
-    def number(self, value: float, digits: int | None = None) -> str:
-        """Return a number with two significant digits (three after a leading one), or with ``digits`` at most."""
+    def number(self, value: float, digits: int) -> str:
+        """Return a number that is known, with ``digits`` significant digits at most."""
         if not math.isfinite(value):
             return ABSENT
-        if digits is not None:
-            return str(format_decimal(_significant(value, digits), format="#,##0.######", locale=self.language))
-        return self._fixed(value, significant_digits(value))
+        return str(format_decimal(_significant(value, digits), format="#,##0.######", locale=self.language))
 
-    def pair(self, low: float, high: float) -> tuple[str, str]:
-        """Return both ends of an interval, with three digits each where two would make it look wider or empty."""
-        if not (math.isfinite(low) and math.isfinite(high)):
-            return self.number(low), self.number(high)
-        narrow = high > 0 and (high - low) / high < 0.2
-        digits = [3 if narrow else significant_digits(value) for value in (low, high)]
-        return self._fixed(low, digits[0]), self._fixed(high, digits[1])
+    def estimates(self, values: Sequence[float], decimals: int = MOST_DECIMALS) -> list[str]:
+        """Return estimates that stand together, such as both ends of an interval, without false digits.
 
-    def span(self, low: float, high: float) -> str:
+        Two significant digits (three after a leading one), or three each where the values lie so close that two would
+        merge them; never more decimals than ``decimals``.
+        """
+        finite = [value for value in values if math.isfinite(value)]
+        top = max(finite, default=0.0)
+        close = len(finite) > 1 and top > 0 and (top - min(finite)) / top < 0.2
+        return [self._estimate(value, 3 if close else significant_digits(value), decimals) for value in values]
+
+    def span(self, low: float, high: float, decimals: int = MOST_DECIMALS) -> str:
         """Return an interval as it stands in a table: ``410–690``; one number where both ends read the same."""
-        first, last = self.pair(low, high)
-        return first if first == last else f"{first}–{last}"
+        return "–".join(dict.fromkeys(self.estimates([low, high], decimals)))
 
     def percent(self, share: float) -> str:
         """Return a probability in whole percent; never 0 or 100, which a simulation cannot know."""
@@ -93,7 +95,7 @@ class Wording:
             return "< " + str(format_percent(0.01, locale=self.language))
         if share > 0.99:
             return "> " + str(format_percent(0.99, locale=self.language))
-        return self.level(share)
+        return self.level(round(share, 2))
 
     def level(self, share: float) -> str:
         """Return a level that was chosen, not estimated: ``80 %``, ``97.5 %``."""
@@ -106,9 +108,9 @@ class Wording:
             return ends[0]
         return f"{ends[0].removesuffix('%').rstrip()}–{ends[1]}"
 
-    def days(self, value: float) -> str:
-        """Return a number of days, at least ``< 1``."""
-        return "< 1" if 0 <= value < 0.5 else self.number(max(round(value), 1) if math.isfinite(value) else value)
+    def days(self, *values: float) -> str:
+        """Return a number of days, or an interval of them, in whole days."""
+        return "–".join(dict.fromkeys(self.estimates(values, 0)))
 
     def date(self, day: pd.Timestamp) -> str:
         """Return a day written out: ``25 septembre 2026``."""
@@ -126,15 +128,16 @@ class Wording:
         for step in (1e3, 1e6, 1e9):
             if largest >= step and (smallest >= step / 10 or largest >= 10 * step):
                 factor = step
-        return Unit(factor, self._unit_label(factor, currency))
+        decimals = max(0, 2 - _exponent(largest / factor)) if factor > 1 else 0
+        return Unit(factor, self._unit_label(factor, currency), decimals)
 
-    def amount(self, value: float, unit: Unit) -> str:
-        """Return an estimated amount with its unit."""
-        return f"{self.number(value / unit.factor)}\u00a0{unit.label}"
+    def amounts(self, values: Sequence[float], unit: Unit) -> list[str]:
+        """Return estimated amounts that stand together, in the unit, without its label."""
+        return self.estimates([value / unit.factor for value in values], unit.decimals)
 
-    def stated(self, value: float, unit: Unit) -> str:
-        """Return an amount that is known, not estimated, with up to four digits and its unit."""
-        return f"{self.number(value / unit.factor, digits=4)}\u00a0{unit.label}"
+    def stated(self, value: float, unit: Unit, digits: int = 4) -> str:
+        """Return an amount that is known, not estimated, in the unit, without its label."""
+        return self.number(value / unit.factor, digits)
 
     def _unit_label(self, factor: float, currency: str) -> str:
         _ = self.say
@@ -146,10 +149,15 @@ class Wording:
     def _translation(self, sentence: str) -> str:
         return self.messages.get(sentence, (sentence,))[0]
 
-    def _fixed(self, value: float, digits: int) -> str:
+    def _estimate(self, value: float, digits: int, decimals: int) -> str:
+        if not math.isfinite(value):
+            return ABSENT
         rounded = _significant(value, digits)
-        decimals = max(0, digits - 1 - _exponent(rounded)) if rounded else 0
-        pattern = "#,##0." + "0" * decimals if decimals else "#,##0"
+        shown = min(max(0, digits - 1 - _exponent(rounded)), decimals) if rounded else 0
+        step = 10.0**-decimals
+        if 0 < rounded < step / 2:  # more than nothing, less than the last decimal
+            return "< " + self.number(step, 1)
+        pattern = "#,##0." + "0" * shown if shown else "#,##0"
         return str(format_decimal(rounded, format=pattern, locale=self.language))
 
 
