@@ -1,0 +1,141 @@
+"""The command line: the weekly run and the check of a company folder.
+
+Exit status: 0 done, 1 the data or the model refused, 2 wrong usage, 130 interrupted. What a user can cause ends with a
+message, never with a traceback. Results go to standard output, progress and errors to standard error.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+# Everything heavy is imported where it is used, so that --help answers at once.
+from forecastlab.schema import DataError, Fault, ForecastlabError
+
+app = typer.Typer(
+    name="forecastlab",
+    help="Weekly revenue forecasts with honest intervals from the dated history of a sales pipeline.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+Company = Annotated[str, typer.Argument(metavar="COMPANY", help="The company folder: the one that holds company.toml.")]
+
+
+class Language(StrEnum):
+    """Languages of the report."""
+
+    FR = "fr"
+    EN = "en"
+
+
+@contextmanager
+def _saying_errors() -> Iterator[None]:
+    """End the program with the message and the exit status of what a user can cause."""
+    try:
+        yield
+    except ForecastlabError as error:
+        print(_told(error), file=sys.stderr)
+        raise typer.Exit(error.exit_status) from None
+    except KeyboardInterrupt:
+        print("Interrupted. Nothing was written.", file=sys.stderr)
+        raise typer.Exit(130) from None
+
+
+def _told(error: ForecastlabError) -> str:
+    if isinstance(error, DataError) and error.faults:
+        lines = [f"- {fault}" for fault in error.faults]
+        return "\n".join([f"The data stop the run ({_counted(len(lines), 'fault')}):", *lines])
+    return str(error)
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(f"forecastlab {version('forecastlab')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Take the options that need no command."""
+
+
+@app.command()
+def weekly(
+    company: Company,
+    as_of: Annotated[
+        str | None,
+        typer.Option(metavar="DATE", help="Forecast with what was known on this day. Default: the newest record."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Publish the run in this folder instead of COMPANY/runs.")
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, max=2**32 - 1, help="Seed of the random numbers. Default: the notebook's.")
+    ] = None,
+    language: Annotated[Language | None, typer.Option(help="Language of the report. Default: the company's.")] = None,
+) -> None:
+    """Forecast a company's revenue and publish the run: report, table, draws, notebook, manifest."""
+    with _saying_errors():
+        from forecastlab import weeklyrun
+        from forecastlab.progress import showing_progress
+
+        request = weeklyrun.read_request(company, as_of, out, seed, language)
+        for line in weeklyrun.announcements(request):
+            print(line, file=sys.stderr)
+        with showing_progress() as on_stage:
+            published = weeklyrun.publish(request, on_stage)
+        for sentence in published.sentences:
+            print(sentence)
+        print(published.report)
+
+
+@app.command()
+def check(company: Company) -> None:
+    """List every fault and doubt of a company's data; the exit status is 1 if a fault would stop a run."""
+    with _saying_errors():
+        from forecastlab.notebooks import find_company
+        from forecastlab.tables import read_tables
+
+        try:
+            findings = read_tables(find_company(company)).doubts
+        except DataError as error:
+            findings = error.faults
+        faults = [finding for finding in findings if finding.severity == "fault"]
+        doubts = [finding for finding in findings if finding.severity == "doubt"]
+        _list("Faults, which stop a run:", faults)
+        _list("Doubts, which the report tells:", doubts)
+        print(f"{_counted(len(faults), 'fault')}, {_counted(len(doubts), 'doubt')}.")
+        if faults:
+            raise typer.Exit(1)
+
+
+def _list(title: str, findings: list[Fault]) -> None:
+    if findings:
+        print("\n".join([title, *(f"- {finding}" for finding in findings), ""]))
+
+
+def main() -> None:
+    """Run the command line."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,175 @@
+"""The weekly run from the outside: what is asked, the notebook that does it, and the folder it is published in."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any, Final, cast
+
+from forecastlab import ledger, notebooks
+from forecastlab.schema import (
+    NOTEBOOK_FILE,
+    REPORT_FILE,
+    DataError,
+    Fault,
+    ForecastlabError,
+    ModelError,
+    Status,
+    UsageError,
+)
+from forecastlab.tables import Tables, read_tables
+
+SUMMARY_FILE: Final = "summary.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A weekly run that was asked for, with every default filled in.
+
+    Parameters
+    ----------
+    tables : Tables
+        The company's data, read and found sound.
+    notebook : Path
+    runs : Path
+        The folder in which the run will be published.
+    as_of : date
+    as_of_given : bool
+        Whether the user named the date.
+    seed : int
+    language : str
+    """
+
+    tables: Tables
+    notebook: Path
+    runs: Path
+    as_of: date
+    as_of_given: bool
+    seed: int
+    language: str
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A published run: its folder, its report, and the sentences that sum it up."""
+
+    folder: Path
+    report: Path
+    sentences: tuple[str, ...]
+
+
+def read_request(company: str, as_of: str | None, out: Path | None, seed: int | None, language: str | None) -> Request:
+    """Check what the user asks and read the company's data, before anything is written.
+
+    Raises
+    ------
+    UsageError
+        The folder, the date or the notebook makes no sense.
+    DataError
+        With every fault of the data.
+    """
+    day = None if as_of is None else _parse_day(as_of)
+    folder = notebooks.find_company(company)
+    notebook = notebooks.find_notebook(NOTEBOOK_FILE)
+    defaults = notebooks.parameters_of(notebook)
+    tables = read_tables(folder)
+    first, last = _recorded_span(tables)
+    if day is not None and day < first:
+        raise UsageError(
+            f"--as-of {day}: nothing was known then; the first event was recorded on {first}. Choose a day from then on."
+        )
+    return Request(
+        tables=tables,
+        notebook=notebook,
+        runs=ledger.runs_folder(folder, out),
+        as_of=day or last,
+        as_of_given=day is not None,
+        seed=cast(int, defaults.get("seed", 0)) if seed is None else seed,
+        language=language or tables.company.language,
+    )
+
+
+def _parse_day(text: str) -> date:
+    try:
+        if re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
+            return date.fromisoformat(text)
+    except ValueError:
+        pass
+    raise UsageError(f"--as-of {text!r} is not a date. Write it as year-month-day, for instance 2026-09-25.")
+
+
+def _recorded_span(tables: Tables) -> tuple[date, date]:
+    """Return the first and the last day on which the company recorded an event, in its own time zone."""
+    recorded = tables.events["recorded_at"]
+    if not len(recorded):
+        remedy = "Add the events of the deals; without a history there is nothing to learn from."
+        raise DataError((Fault("events", "there is no event", remedy),))
+    return recorded.min().date(), recorded.max().date()
+
+
+def announcements(request: Request) -> list[str]:
+    """Return what the user should know before the run starts."""
+    lines = [str(doubt) for doubt in request.tables.doubts]
+    if not request.as_of_given:
+        lines.append(f"As of {request.as_of}, the day of the newest record (choose another with --as-of).")
+    return lines
+
+
+def publish(request: Request, on_stage: Callable[[str, float], None] | None = None) -> Published:
+    """Run the notebook in a staging folder and publish what it leaves there.
+
+    A run whose fit is refused by its gates is published too, with status ``refused`` and its diagnostics, and then the
+    refusal is raised.
+
+    Raises
+    ------
+    ForecastlabError
+        Whatever stopped the run; only a refusal by the gates leaves a run folder.
+    """
+    decided: dict[str, object] = {
+        "as_of": request.as_of.isoformat(),
+        "seed": request.seed,
+        "language": request.language,
+    }
+    identity = ledger.run_id(request.tables.sources, decided, request.seed)
+    with ledger.open_run(request.runs, request.as_of, identity) as staging:
+        given = {"company": str(request.tables.company.folder), **decided, "run_dir": str(staging.path.resolve())}
+        notebooks.execute(request.notebook, staging.path / NOTEBOOK_FILE, given, on_stage)
+        summary = _read_summary(staging.path)
+        _write_manifest(staging, request, summary, {"company": given["company"], **decided})
+    sentences = tuple(str(sentence) for sentence in summary.get("sentences", []))
+    if summary["status"] == "refused":
+        reason = "\n".join(sentences) or "The fit failed its gates."
+        raise ModelError(f"{reason}\nThe diagnostics are in {staging.final / 'manifest.json'}.")
+    return Published(staging.final, staging.final / REPORT_FILE, sentences)
+
+
+def _read_summary(run: Path) -> dict[str, Any]:
+    try:
+        summary: dict[str, Any] = json.loads((run / SUMMARY_FILE).read_text(encoding="utf-8"))
+        if summary["status"] in ("ok", "watermarked", "refused"):
+            return summary
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        problem = f"{type(error).__name__}: {error}"
+    else:
+        problem = f"unknown status {summary['status']!r}"
+    raise ForecastlabError(f"The notebook left no sound {SUMMARY_FILE} ({problem}), so nothing was published.")
+
+
+def _write_manifest(
+    staging: ledger.Staging, request: Request, summary: Mapping[str, Any], parameters: Mapping[str, object]
+) -> None:
+    status: Status = summary["status"]
+    ledger.write_manifest(
+        staging,
+        status=status,
+        as_of=request.as_of,
+        inputs=request.tables.sources,
+        parameters={**summary.get("parameters", {}), **parameters},
+        seed=int(summary.get("seed", request.seed)),
+        diagnostics=summary.get("diagnostics", {}),
+    )
