@@ -24,7 +24,6 @@ from forecastlab.schema import (
     DEAL_COLUMNS,
     EVENT_KINDS,
     LEVELS,
-    QUANTILES,
     Fault,
 )
 from forecastlab.tomllines import Place, line_of, lines_of
