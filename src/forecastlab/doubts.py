@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from forecastlab.columns import Finding
+from forecastlab.columns import Finding, member
 from forecastlab.config import Premises
 from forecastlab.rules import NO_SEGMENT
 from forecastlab.schema import COMPANY_FILE, MILESTONE, WON, Fault
@@ -37,7 +37,7 @@ def of_events(events: pd.DataFrame, premises: Premises, ambiguous: np.ndarray) -
 def of_deals(deals: pd.DataFrame, events: pd.DataFrame, premises: Premises) -> list[Finding]:
     """Return the doubts about sound deals: those that never enter the pipeline, and segments that tell nothing."""
     entered = events.loc[events["event"] == MILESTONE, "deal_id"]
-    outside = ~deals["deal_id"].isin(entered).to_numpy()
+    outside = ~member(deals["deal_id"], entered)
     remedy = "Add the milestone at which they entered; without one the model does not see them."
     found = _doubt(outside, "deal_id", "deals without any milestone event", remedy)
     for column in premises.segments:
@@ -47,7 +47,7 @@ def of_deals(deals: pd.DataFrame, events: pd.DataFrame, premises: Premises) -> l
 
 def of_milestones(events: pd.DataFrame, premises: Premises) -> list[Fault]:
     """Return a doubt for every milestone that no event passes."""
-    passed = set(events.loc[events["event"] == MILESTONE, "milestone"].dropna())
+    passed = set(events.loc[events["event"] == MILESTONE, "milestone"].dropna().unique())
     remedy = "Check the keys of the events; until someone passes it, only the prior speaks about it."
     return [
         Fault(COMPANY_FILE, "no event passes this milestone", remedy, None, "milestone.key", m.key, "doubt")
@@ -77,7 +77,8 @@ def _history(events: pd.DataFrame) -> Iterator[Finding]:
 
 def _amounts(events: pd.DataFrame) -> list[Finding]:
     """Find wins for which no amount is known, neither their own nor an earlier one of the deal."""
-    order = np.lexsort((events["seq"], events["occurred_at"]))  # stable: ties stay in file order
+    instants = events["occurred_at"].dt.tz_convert("UTC").dt.tz_localize(None).to_numpy()
+    order = np.lexsort((events["seq"].to_numpy(), instants))  # stable: ties stay in file order
     replay = events.iloc[order]
     known = replay["amount"].notna().groupby(replay["deal_id"]).cummax().sort_index()
     mask = ((events["event"] == WON) & ~known).to_numpy()

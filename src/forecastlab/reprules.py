@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from forecastlab.columns import Finding, finding, numbers, times
+from forecastlab.columns import Finding, finding, member, numbers, times
 from forecastlab.config import Premises
 from forecastlab.periods import parse_period
 from forecastlab.reading import RawTable
@@ -35,7 +35,7 @@ def rep_forecasts(raw: RawTable, premises: Premises, deal_ids: pd.Series | None)
     remedy = "Write a number from 0 to 1: 0.6 stands for 60 %."
     found += finding(table["probability"] > 1, "probability", "the probability is above 1", remedy)
     if deal_ids is not None:
-        stray = table["deal_id"].notna() & ~table["deal_id"].isin(deal_ids)
+        stray = table["deal_id"].notna() & ~member(table["deal_id"], deal_ids)
         found += finding(stray, "deal_id", "no deal has this deal_id", "Correct it, or leave it empty for a total.")
     return table, found
 

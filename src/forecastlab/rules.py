@@ -16,6 +16,7 @@ from forecastlab.columns import (
     Finding,
     absent,
     finding,
+    member,
     numbers,
     text,
     times,
@@ -224,7 +225,7 @@ def _event_rules(raw: RawTable, table: pd.DataFrame, premises: Premises, deal_id
     if "deal_id" in raw.columns:
         found += _identifiers(table["deal_id"])
     if "deal_id" in raw.columns and deal_ids is not None:
-        stray = table["deal_id"].notna() & ~table["deal_id"].isin(deal_ids)
+        stray = table["deal_id"].notna() & ~member(table["deal_id"], deal_ids)
         remedy = "Add the deal to the table of deals, or correct the deal_id."
         found += finding(stray, "deal_id", "no deal has this deal_id", remedy)
     if "event" not in raw.columns:
@@ -269,7 +270,7 @@ def _milestone_rules(table: pd.DataFrame, known: pd.Series, premises: Premises) 
 def _wins_without_milestone(table: pd.DataFrame, known: pd.Series) -> list[Finding]:
     """Find won deals that never passed a milestone; deals with an event of unknown kind have their fault already."""
     spared = table.loc[(table["event"] == MILESTONE) | ~known, "deal_id"]
-    won = (table["event"] == WON) & table["deal_id"].notna() & ~table["deal_id"].isin(spared)
+    won = (table["event"] == WON) & table["deal_id"].notna() & ~member(table["deal_id"], spared)
     won &= ~table["deal_id"].where(won).duplicated()
     problem = "the deal is won but has no milestone event"
     remedy = "Add the milestones it passed, at least the one at which it entered the pipeline."
