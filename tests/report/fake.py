@@ -119,7 +119,10 @@ def _forecast(scale: float) -> pd.DataFrame:
             for segment, share in {ALL: 1.0, **SHARES}.items():
                 for target, values in (("revenue", draws * share), ("wins", np.round(draws * share / scale / 38_000))):
                     head = (AS_OF, target, period.name, period.start, period.end, source, segment)
-                    rows += [(*head, "quantile", q, v) for q, v in zip(QUANTILES, np.quantile(values, QUANTILES))]
+                    rows += [
+                        (*head, "quantile", q, v)
+                        for q, v in zip(QUANTILES, np.quantile(values, QUANTILES), strict=True)
+                    ]
                     rows.append((*head, "mean", np.nan, float(values.mean())))
     return pd.DataFrame(rows, columns=list(FORECAST_COLUMNS))
 

@@ -41,10 +41,10 @@ _COUNTED: Final[Mapping[str, tuple[str, tuple[str, str]]]] = {
     "prior_driven": (
         "exits",
         n_(
-            "{what}: only {n} deal in your history moved on or was lost there. The numbers lean on the model's starting "
-            "assumptions more than on your data, and will move as history grows.",
-            "{what}: only {n} deals in your history moved on or were lost there. The numbers lean on the model's starting "
-            "assumptions more than on your data, and will move as history grows.",
+            "{what}: only {n} deal in your history moved on or was lost there. The numbers lean on the model's "
+            "starting assumptions more than on your data, and will move as history grows.",
+            "{what}: only {n} deals in your history moved on or were lost there. The numbers lean on the model's "
+            "starting assumptions more than on your data, and will move as history grows.",
         ),
     ),
     "few_wins": (
@@ -72,7 +72,8 @@ _COUNTED: Final[Mapping[str, tuple[str, tuple[str, str]]]] = {
         "count",
         n_(
             "{n} open deal is older than any deal that ever closed ({days} days). Close it or prove that it lives.",
-            "{n} open deals are older than any deal that ever closed ({days} days). Close them or prove that they live.",
+            "{n} open deals are older than any deal that ever closed ({days} days). Close them or prove "
+            "that they live.",
         ),
     ),
     "no_amount": (
@@ -129,4 +130,4 @@ def _shown(name: str, value: str | int | float, company: Company, wording: Wordi
 
 def _group(value: str, company: Company) -> str:
     column, _sign, group = value.partition("=")
-    return f"{column}: {group}" if group and column in company.segments else value
+    return f"{group} ({column})" if group and column in company.segments else value

@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any, Final
 
 import matplotlib
 import numpy as np
@@ -26,8 +27,8 @@ from forecastlab.report.wording import Unit, Wording, load
 from forecastlab.results import Results
 from forecastlab.schema import ALL
 
-MOST_ROWS = 64  # of the milestone figure; beyond, the groups are in the table only
-_STYLE = {
+MOST_ROWS: Final = 64  # of the milestone figure; beyond, the groups are in the table only
+_STYLE: Final[dict[Any, Any]] = {  # typed loosely: matplotlib's own keys are literals
     "font.family": "sans-serif",
     "text.color": palette.INK,
     "axes.labelcolor": palette.MUTED,
@@ -69,7 +70,7 @@ def forecast_figure(results: Results, language: str | None = None, narrow: bool 
     wording, found = load(language or results.company.language), numbers(results)
     past = results.actuals.tail(3 if narrow else 8)
     unit = quarter_unit(found, results, wording)
-    with _canvas((3.5, 3.9) if narrow else (9.4, 4.3), 7.0 if narrow else 9.0) as figure:
+    with _canvas((3.5, 4.5) if narrow else (7.6, 3.3), 7.0 if narrow else 7.5) as figure:
         axes = figure.add_subplot()
         picture = _Picture(axes, found, unit, wording, tuple(sorted(results.company.levels, reverse=True)))
         _draw_past(picture, past)
@@ -94,10 +95,10 @@ def milestone_figure(results: Results, language: str | None = None, narrow: bool
     """
     wording, found = load(language or results.company.language), numbers(results)
     rows = _milestone_rows(results, found, wording)
-    height = 0.9 + (0.17 if narrow else 0.2) * len(rows)
-    with _canvas((3.5 if narrow else 9.4, height), 7.0 if narrow else 9.0) as figure:
+    height = 0.8 + 0.155 * len(rows)
+    with _canvas((3.5 if narrow else 7.6, height), 7.0 if narrow else 7.5) as figure:
         chance, days = figure.subplots(1, 2, sharey=True)
-        for place, (key, segment, label) in enumerate(rows):
+        for place, (key, segment, _label) in enumerate(rows):
             if segment is not None:
                 _draw_chance(chance, found, place, key, segment)
                 _draw_days(days, found, place, key, segment)
@@ -128,14 +129,14 @@ def _draw_sources(picture: _Picture, first: int) -> None:
 
 
 def _draw_intervals(picture: _Picture, first: int) -> None:
-    widths = np.linspace(1.2, 7.0, len(picture.levels))
+    widths = np.linspace(1.0, 5.4, len(picture.levels))
     for slot, period in enumerate(picture.numbers.quarters, start=first):
         for level, width in zip(picture.levels, widths, strict=True):
             low, high = (end / picture.unit.factor for end in picture.numbers.interval(period.name, level))
             picture.axes.plot([slot + 0.24] * 2, [low, high], color=palette.INK, lw=width, solid_capstyle="butt")
         middle = picture.numbers.quantile(period.name, MEDIAN) / picture.unit.factor
         picture.axes.plot(
-            slot + 0.24, middle, "o", ms=4.5, color=palette.PAPER, markeredgecolor=palette.INK, mew=1.2, zorder=4
+            slot + 0.24, middle, "o", ms=3.8, color=palette.PAPER, markeredgecolor=palette.INK, mew=1.0, zorder=4
         )
 
 
@@ -179,7 +180,7 @@ def _forecast_legend(picture: _Picture, figure: Figure, budget: bool, past: bool
     if budget:
         handles.append(Line2D([], [], color=palette.BUDGET, lw=1.4, ls=(0, (4, 1.5)), label=_("Budget, cumulated")))
     figure.legend(
-        handles=handles, loc="outside lower left", ncols=2 if narrow else 3, handlelength=1.3, columnspacing=1.6
+        handles=handles, loc="outside lower left", ncols=1 if narrow else 3, handlelength=1.3, columnspacing=1.6
     )
 
 
@@ -217,8 +218,8 @@ def _draw_interval(axes: Axes, place: int, ends: tuple[float, float], middle: fl
     if not math.isfinite(middle):
         return
     colour = palette.SIGNED if segment == ALL else palette.OPEN
-    axes.plot(ends, [place] * 2, color=colour, lw=4.5 if segment == ALL else 3.0, solid_capstyle="butt")
-    axes.plot(middle, place, "o", ms=4.5, color=palette.PAPER, markeredgecolor=colour, mew=1.2, zorder=4)
+    axes.plot(ends, [place] * 2, color=colour, lw=4.0 if segment == ALL else 2.6, solid_capstyle="butt")
+    axes.plot(middle, place, "o", ms=3.8, color=palette.PAPER, markeredgecolor=colour, mew=1.0, zorder=4)
 
 
 def _finish_milestones(

@@ -48,7 +48,7 @@ def render(results: Results, language: str | None = None) -> str:
         lstrip_blocks=True,
     )
     environment.globals.update(_=wording.say)
-    page = environment.get_template("report.html.j2").render(
+    return environment.get_template("report.html.j2").render(
         style=Markup((resources.files("forecastlab.report") / "templates" / "style.css").read_text("utf-8")),
         language=wording.language,
         results=results,
@@ -60,7 +60,6 @@ def render(results: Results, language: str | None = None) -> str:
         tables=_tables(results, found, wording),
         groups=tables.milestones_by_segment(results, found, wording),
     )
-    return page
 
 
 def _tables(results: Results, found: Numbers, wording: Wording) -> dict[str, Table]:
@@ -70,7 +69,7 @@ def _tables(results: Results, found: Numbers, wording: Wording) -> dict[str, Tab
         "months": tables.by_month(results, found, wording),
         "segments": tables.by_segment(results, found, wording),
         "milestones": tables.milestones(results, found, wording),
-        "open": tables.open_deals(results, wording),
+        "open": tables.open_deals(results, found, wording),
         "gates": tables.gates(results, wording),
     }
 

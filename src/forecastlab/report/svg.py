@@ -1,4 +1,4 @@
-"""A figure as SVG that sits inside an HTML page: text stays text, colours follow the page's theme, nothing is loaded."""
+"""A figure as SVG that sits inside an HTML page: text stays text, colours follow its theme, nothing is loaded."""
 
 from __future__ import annotations
 
@@ -46,7 +46,9 @@ def inline_svg(figure: Figure, name: str, title: str, description: str) -> Marku
         element.tag = _local(element.tag)
         element.attrib = {_local(key): _attribute(_local(key), value, name) for key, value in element.attrib.items()}
         if element.tag != "text" and element.text:
-            element.text = " ".join(element.text.split())  # the line breaks inside paths' parents weigh, and say nothing
+            element.text = " ".join(
+                element.text.split()
+            )  # the line breaks inside paths' parents weigh, and say nothing
     _describe(root, name, title, description)
     return Markup(ElementTree.tostring(root, encoding="unicode"))
 

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from forecastlab.periods import Period
 from forecastlab.report.doubts import gate_name
 from forecastlab.report.numbers import MEDIAN, Numbers
 from forecastlab.report.sentence import period_name
@@ -216,10 +215,10 @@ def milestones_by_segment(results: Results, found: Numbers, wording: Wording) ->
     return tuple(tables)
 
 
-def open_deals(results: Results, wording: Wording) -> Table:
+def open_deals(results: Results, found: Numbers, wording: Wording) -> Table:
     """Return a row a milestone: open deals, their amount, passes in the history and the share with evidence."""
     _ = wording.say
-    unit = wording.unit([results.counts["open_amount"].max()], results.company.currency)
+    unit = quarter_unit(found, results, wording)
     labels = {m.key: m.label.get(wording.language, m.key) for m in results.company.milestones}
     rows = []
     for row in results.counts.to_dict("records"):

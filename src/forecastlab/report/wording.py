@@ -1,7 +1,7 @@
 """The words of the report in French and English, and numbers, dates and amounts as that language writes them.
 
-English sentences are the keys of the catalogues (``locale/<language>/LC_MESSAGES/forecastlab.po``); a sentence without a
-translation is shown in English rather than lost.
+English sentences are the keys of the catalogues (``locale/<language>/LC_MESSAGES/forecastlab.po``); a sentence
+without a translation is shown in English rather than lost.
 """
 
 from __future__ import annotations
@@ -99,7 +99,11 @@ class Wording:
 
     def level(self, share: float) -> str:
         """Return a level that was chosen, not estimated: ``80 %``, ``97.5 %``."""
-        return str(format_percent(share, format="#,##0.#\u00a0%" if self.language == "fr" else "#,##0.#%", locale=self.language))
+        return str(
+            format_percent(
+                share, format="#,##0.#\u00a0%" if self.language == "fr" else "#,##0.#%", locale=self.language
+            )
+        )
 
     def chances(self, low: float, high: float) -> str:
         """Return an interval of a probability: ``28–36 %``."""
@@ -114,7 +118,8 @@ class Wording:
 
     def date(self, day: pd.Timestamp) -> str:
         """Return a day written out: ``25 septembre 2026``."""
-        return str(format_date(day.date(), format="long", locale=self.language))
+        written = str(format_date(day.date(), format="long", locale=self.language))
+        return re.sub(r"^1(?= )", "1er", written) if self.language == "fr" else written
 
     def month(self, day: pd.Timestamp) -> str:
         """Return the month of a day: ``septembre 2026``."""
