@@ -1,0 +1,66 @@
+"""Simulated companies with known true parameters: the committed demo, and companies for tests and calibration."""
+
+from forecastlab.synthetic.company import (
+    Simulated,
+    company_of,
+    realised_revenue,
+    signed_wins,
+    simulate,
+    simulate_tables,
+    tables_of,
+)
+from forecastlab.synthetic.folder import company_toml, write_folder
+from forecastlab.synthetic.presets import (
+    DEMO_SEED,
+    PRESETS,
+    demo,
+    drifting,
+    exponential,
+    large,
+    nearly_empty,
+    small,
+)
+from forecastlab.synthetic.truth import (
+    AgeProfile,
+    Amounts,
+    Arrivals,
+    Budget,
+    Calendar,
+    Mess,
+    Reps,
+    Segment,
+    Shocks,
+    Stage,
+    Truth,
+)
+
+__all__ = [
+    "DEMO_SEED",
+    "PRESETS",
+    "AgeProfile",
+    "Amounts",
+    "Arrivals",
+    "Budget",
+    "Calendar",
+    "Mess",
+    "Reps",
+    "Segment",
+    "Shocks",
+    "Simulated",
+    "Stage",
+    "Truth",
+    "company_of",
+    "company_toml",
+    "demo",
+    "drifting",
+    "exponential",
+    "large",
+    "nearly_empty",
+    "realised_revenue",
+    "signed_wins",
+    "simulate",
+    "simulate_tables",
+    "small",
+    "tables_of",
+    "write_folder",
+]

@@ -1,0 +1,137 @@
+"""What the salespeople say: a stated forecast each month, too high early and right at the end.
+
+Each owner states the current and the next fiscal quarter on the first Monday of the month. The statement mixes the
+owner's usual quarter with what will in fact be signed (they know things no table holds), the more of the latter the
+further the quarter has gone, then adds the optimism of the truth times the share of the quarter still to come.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from forecastlab.periods import Period, quarter_of, quarters_before, quarters_from
+from forecastlab.schema import DELETED, LOST, MILESTONE, REOPENED, REP_FORECAST_COLUMNS, WON
+from forecastlab.synthetic.truth import Truth
+from forecastlab.synthetic.walk import Walks, day_number
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+HISTORY_QUARTERS = 4  # behind an owner's usual quarter
+FIRST_STATEMENT_DAYS = 180  # after the start of the books
+CLOSE_DAYS = 40.0  # median of the close dates given deal by deal
+_DAY = pd.Timedelta(days=1)
+
+
+def standing_wins(facts: pd.DataFrame) -> pd.DataFrame:
+    """Return the wins that nothing undid later: ``deal, day, amount``.
+
+    Parameters
+    ----------
+    facts : DataFrame
+        As ``facts.build_facts`` returns them; all rows count, whenever recorded.
+    """
+    closing = facts[facts["event"].isin([WON, LOST, REOPENED, DELETED])]
+    last = closing.sort_values(["deal", "rank"], kind="stable").drop_duplicates("deal", keep="last")
+    won = last[last["event"] == WON]
+    return pd.DataFrame({"deal": won["deal"], "day": won["occurred_at"].dt.normalize(), "amount": won["amount"]})
+
+
+def state_forecasts(
+    walks: Walks,
+    facts: pd.DataFrame,
+    owner: Ints,
+    ids: npt.NDArray[np.object_],
+    seed: np.random.SeedSequence,
+    until: pd.Timestamp,
+) -> pd.DataFrame | None:
+    """Return the statements made up to a day, or None for a company without named salespeople.
+
+    Parameters
+    ----------
+    walks : Walks
+        Simulated at least two quarters beyond ``until``.
+    facts : DataFrame
+    owner : int array, one value a deal
+        Number of the owner in ``truth.reps.owners``.
+    ids : array of str, one value a deal
+    seed : SeedSequence
+    until : pd.Timestamp
+    """
+    truth = walks.truth
+    if not truth.reps.owners:
+        return None
+    noise_seed, deal_seed = seed.spawn(2)
+    rng = np.random.default_rng(noise_seed)
+    wins = standing_wins(facts)
+    wins = wins.assign(owner=owner[wins["deal"]])
+    rows = [row for day in _statement_days(truth, until) for row in _by_owner(truth, wins, day, rng)]
+    by_deal = _by_deal(walks, facts, owner, ids, deal_seed, until)
+    stated = pd.concat([pd.DataFrame(rows, columns=list(REP_FORECAST_COLUMNS)), by_deal])
+    stated = stated.astype({"deal_id": "str", "owner": "str"})
+    return stated.sort_values("stated_on", kind="stable", ignore_index=True)
+
+
+def _statement_days(truth: Truth, until: pd.Timestamp) -> list[pd.Timestamp]:
+    first = pd.Timestamp(truth.start) + FIRST_STATEMENT_DAYS * _DAY
+    return list(pd.date_range(first, until, freq="WOM-1MON"))
+
+
+def _by_owner(
+    truth: Truth, wins: pd.DataFrame, day: pd.Timestamp, rng: np.random.Generator
+) -> list[tuple[object, ...]]:
+    quarters = quarters_from(day, 1, truth.fiscal_year_start)
+    span = (quarters[0].end - quarters[0].start) / _DAY + 1
+    to_come = (quarters[0].end - day) / _DAY / span
+    before = quarters_before(day, HISTORY_QUARTERS, truth.fiscal_year_start)
+    before = [quarter for quarter in before if quarter.start >= pd.Timestamp(truth.start)]
+    noise = np.exp(truth.reps.noise * rng.standard_normal((len(truth.reps.owners), 2)))
+    rows: list[tuple[object, ...]] = []
+    for i, name in enumerate(truth.reps.owners):
+        mine = wins[wins["owner"] == i]
+        usual = sum(_signed(mine, quarter) for quarter in before) / len(before)
+        for j, (quarter, share) in enumerate(zip(quarters, (to_come, 1.0), strict=True)):
+            knows = 0.1 if j else 0.25 + 0.75 * (1 - to_come)
+            belief = (1 - knows) * usual + knows * _signed(mine, quarter)
+            so_far = _signed(mine[mine["day"] < day], quarter)
+            stated = max(so_far, belief * (1 + truth.reps.optimism * share) * noise[i, j])
+            rows.append((day, quarter.name, 1000.0 * round(stated / 1000), None, name, np.nan, pd.NaT))
+    return rows
+
+
+def _signed(wins: pd.DataFrame, quarter: Period) -> float:
+    return float(wins.loc[wins["day"].between(quarter.start, quarter.end), "amount"].sum())
+
+
+def _by_deal(
+    walks: Walks,
+    facts: pd.DataFrame,
+    owner: Ints,
+    ids: npt.NDArray[np.object_],
+    seed: np.random.SeedSequence,
+    until: pd.Timestamp,
+) -> pd.DataFrame:
+    """Statements about single open deals at the last two milestones."""
+    truth, reps = walks.truth, walks.truth.reps
+    days, n = _statement_days(truth, until), len(walks.deals)
+    last = walks.stays[walks.stays["milestone"] >= len(truth.stages) - 2]
+    entered = facts[facts["event"] == MILESTONE].groupby("deal")["recorded_at"].min()
+    rows: list[tuple[object, ...]] = []
+    for day, day_seed in zip(days, seed.spawn(len(days)), strict=True):
+        told, guess, close = (np.random.default_rng(s) for s in day_seed.spawn(3))
+        told_u, guess_z, close_z = told.random(n), guess.standard_normal(n), close.standard_normal(n)
+        now = day_number(day)
+        here = last[(last["start"] < now - 7) & (last["stop"] > now)]
+        here = here[here["deal"].map(entered) < day]
+        here = here[told_u[here["deal"]] < reps.deal_share]
+        base = np.where(here["milestone"] == len(truth.stages) - 1, 0.75, 0.6)
+        deal = here["deal"].to_numpy(dtype=np.int64)
+        chance = np.clip(0.05 * np.round(20 * (base + 0.15 * guess_z[deal])), 0.1, 0.95).round(2)
+        days_left = np.round(CLOSE_DAYS * np.exp(0.6 * close_z[deal]))
+        for i, amount, probability, left in zip(deal, here["amount"], chance, days_left, strict=True):
+            close_date = day + float(left) * _DAY
+            period = quarter_of(close_date, truth.fiscal_year_start).name
+            rows.append((day, period, amount, ids[i], reps.owners[owner[i]], probability, close_date))
+    return pd.DataFrame(rows, columns=list(REP_FORECAST_COLUMNS))
