@@ -112,12 +112,9 @@ def check(company: Company) -> None:
     """List every fault and doubt of a company's data; the exit status is 1 if a fault would stop a run."""
     with _saying_errors():
         from forecastlab.notebooks import find_company
-        from forecastlab.tables import read_tables
+        from forecastlab.tables import check as findings_of
 
-        try:
-            findings = read_tables(find_company(company)).doubts
-        except DataError as error:
-            findings = error.faults
+        findings = findings_of(find_company(company))
         faults = [finding for finding in findings if finding.severity == "fault"]
         doubts = [finding for finding in findings if finding.severity == "doubt"]
         _list("Faults, which stop a run:", faults)

@@ -80,7 +80,8 @@ def read_request(company: str, as_of: str | None, out: Path | None, seed: int | 
     first, last = _recorded_span(tables)
     if day is not None and day < first:
         raise UsageError(
-            f"--as-of {day}: nothing was known then; the first event was recorded on {first}. Choose a day from then on."
+            f"--as-of {day}: nothing was known then; the first event was recorded on {first}. Choose a day from "
+            "then on."
         )
     return Request(
         tables=tables,
@@ -140,12 +141,21 @@ def publish(request: Request, on_stage: Callable[[str, float], None] | None = No
         given = {"company": str(request.tables.company.folder), **decided, "run_dir": str(staging.path.resolve())}
         notebooks.execute(request.notebook, staging.path / NOTEBOOK_FILE, given, on_stage)
         summary = _read_summary(staging.path)
+        _refuse_changed(request.tables)
         _write_manifest(staging, request, summary, {"company": given["company"], **decided})
     sentences = tuple(str(sentence) for sentence in summary.get("sentences", []))
     if summary["status"] == "refused":
         reason = "\n".join(sentences) or "The fit failed its gates."
         raise ModelError(f"{reason}\nThe diagnostics are in {staging.final / 'manifest.json'}.")
     return Published(staging.final, staging.final / REPORT_FILE, sentences)
+
+
+def _refuse_changed(tables: Tables) -> None:
+    """Make sure that the hashes of the manifest are those of the data the notebook read."""
+    for name, digest in tables.sources.items():
+        path = tables.company.folder / name
+        if not path.is_file() or ledger.sha256(path) != digest:
+            raise LedgerError(f"{path} changed while the run was in progress, so nothing was published. Run again.")
 
 
 def _read_summary(run: Path) -> dict[str, Any]:
