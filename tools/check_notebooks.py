@@ -34,7 +34,7 @@ REFUSED: dict[type[ast.AST], str] = {
 def faults_of(path: Path) -> list[str]:
     """Return what keeps a notebook from being thin, each with the place."""
     try:
-        notebook = nbformat.read(path, as_version=4)
+        notebook = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
     except (OSError, ValueError, nbformat.reader.NotJSONError) as error:
         return [f"{path}: cannot be read: {error}"]
     faults = [f"{path}: {problem}" for problem in _whole(path, notebook)]

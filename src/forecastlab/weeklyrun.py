@@ -17,6 +17,7 @@ from forecastlab.schema import (
     DataError,
     Fault,
     ForecastlabError,
+    LedgerError,
     ModelError,
     Status,
     UsageError,
