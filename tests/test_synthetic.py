@@ -13,7 +13,7 @@ import pytest
 from forecastlab.config import read_company
 from forecastlab.history import snapshot
 from forecastlab.periods import quarter_of
-from forecastlab.schema import EVENT_COLUMNS, EVENT_KINDS, REP_FORECAST_COLUMNS, DataError
+from forecastlab.schema import EVENT_COLUMNS, EVENT_KINDS, REP_FORECAST_COLUMNS, DataError, UsageError
 from forecastlab.synthetic import (
     DEMO_SEED,
     PRESETS,
@@ -101,6 +101,18 @@ def test_running_on_changes_nothing_known_before(company: Simulated) -> None:
     stated = later.rep_forecasts[later.rep_forecasts["stated_on"] <= end].reset_index(drop=True)
     pd.testing.assert_frame_equal(stated, company.rep_forecasts)
     assert realised_revenue(later.events, "2026-10-01", "2027-09-30") > 0
+
+
+def test_shocks_that_begin_too_late_are_refused() -> None:
+    with pytest.raises(UsageError, match="2025Q1"):
+        simulate(replace(demo(), shocks=replace(demo().shocks, first="2025Q1", tempo=(0.1,), odds=(0.1,))), 1)
+
+
+def test_fiscal_quarters_follow_the_fiscal_year() -> None:
+    february = replace(demo(), fiscal_year_start=2, calendar=replace(demo().calendar, rush_tempo=3.0))
+    days = signed_wins(simulate(february, 6).events)["day"]
+    rushed = days.dt.month.isin([1, 4, 7, 10]) & (days.dt.days_in_month - days.dt.day < 14)
+    assert rushed.mean() > 0.3
 
 
 def test_truth_with_realised_past_leaves_the_future_open(company: Simulated) -> None:
@@ -402,7 +414,7 @@ def test_history_finds_the_true_stays(perfect: Simulated) -> None:
     spells = history.spells[history.spells["state"] < k]
     truly = perfect.stays[perfect.stays["start"] < now - 1 / 24].sort_values(["deal_id", "start"])
     assert len(spells) == pytest.approx(len(truly), abs=2)
-    # Clocks move twice a year; the summer hour is the only difference a wall clock makes.
+    # An hour of wall clock that a change to summer time skips moves the little that fell in it.
     truly_days = np.minimum(truly["stop"], now) - truly["start"]
     assert (spells["stop"] - spells["start"]).sum() == pytest.approx(truly_days.sum(), abs=2)
     assert (spells["destination"] == k).sum() == ((truly["destination"] == k) & (truly["stop"] < now)).sum()

@@ -14,8 +14,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from forecastlab.schema import DELETED, LOST, MILESTONE, REOPENED, RETRACTED, WON
+from forecastlab.synthetic.arrivals import day_number
 from forecastlab.synthetic.truth import Mess, Truth
-from forecastlab.synthetic.walk import Walks, day_number
+from forecastlab.synthetic.walk import Walks
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

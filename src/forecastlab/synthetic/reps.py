@@ -13,8 +13,9 @@ import pandas as pd
 
 from forecastlab.periods import Period, quarter_of, quarters_before, quarters_from
 from forecastlab.schema import DELETED, LOST, MILESTONE, REOPENED, REP_FORECAST_COLUMNS, WON
+from forecastlab.synthetic.arrivals import day_number
 from forecastlab.synthetic.truth import Truth
-from forecastlab.synthetic.walk import Walks, day_number
+from forecastlab.synthetic.walk import Walks
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
