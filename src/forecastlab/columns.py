@@ -85,7 +85,8 @@ def placed(raw: RawTable, findings: Sequence[Finding]) -> list[Fault]:
         if found.severity == "fault":
             remedy = found.remedy if isinstance(found.remedy, str) else "Correct them in the same way."
             counts += more(raw.file, found.problem, remedy, len(found.rows), found.column)
-    return sorted(faults, key=lambda fault: fault.line or 0) + counts
+    order = {name: number for number, name in enumerate(raw.columns)}
+    return sorted(faults, key=lambda fault: (fault.line or 0, order.get(fault.column or "", 0))) + counts
 
 
 # --- text ---------------------------------------------------------------------------------------------------------

@@ -50,13 +50,13 @@ _REMEDIES = {
     "forecast.levels": "Choose among " + ", ".join(f"{level:g}" for level in AVAILABLE_LEVELS) + ": 0.8 is 80 %.",
 }
 _FRENCH = dict(
-    pair.split(":")
-    for pair in (
+    re.findall(
+        r"(\S+):(\S+)",
         "nom:name société:company societe:company entreprise:company devise:currency monnaie:currency "
         "fuseau:timezone fuseau_horaire:timezone langue:language debut_exercice:fiscal_year_start "
         "etape:milestone jalon:milestone cle:key libelle:label preuve:evidence segment:segments colonnes:columns "
-        "montant:amount periode:period confiance:confidence prevision:forecast trimestres:quarters niveaux:levels"
-    ).split()
+        "montant:amount periode:period confiance:confidence prevision:forecast trimestres:quarters niveaux:levels",
+    )
 )
 
 

@@ -198,7 +198,8 @@ def _when(raw: RawTable, zone: str) -> tuple[Checked, np.ndarray]:
         recorded, recorded_dates, ambiguous = read.values, read.date_only, ambiguous | read.ambiguous
         found += wrong
     early = (recorded < occurred).to_numpy()
-    same_day = recorded.dt.normalize() == occurred.dt.normalize() if early.any() else early
+    # Without the zone: there are zones in which some day has no midnight to normalise to.
+    same_day = recorded.dt.tz_localize(None).dt.normalize() == occurred.dt.tz_localize(None).dt.normalize()
     problem = "the event was recorded before it occurred"
     remedy = "Correct one of the two dates; what is only planned is no event yet."
     found += finding(early & ~(recorded_dates & np.asarray(same_day)), "recorded_at", problem, remedy)
@@ -225,7 +226,7 @@ def _event_rules(raw: RawTable, table: pd.DataFrame, premises: Premises, deal_id
     if "deal_id" in raw.columns:
         found += _identifiers(table["deal_id"])
     if "deal_id" in raw.columns and deal_ids is not None:
-        stray = table["deal_id"].notna() & ~member(table["deal_id"], deal_ids)
+        stray = table["deal_id"].notna() & ~member(table["deal_id"].str.strip(), deal_ids.str.strip())
         remedy = "Add the deal to the table of deals, or correct the deal_id."
         found += finding(stray, "deal_id", "no deal has this deal_id", remedy)
     if "event" not in raw.columns:
