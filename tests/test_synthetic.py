@@ -45,6 +45,11 @@ def company() -> Simulated:
 
 
 @pytest.fixture(scope="module")
+def later() -> Simulated:
+    return simulate(demo(), DEMO_SEED, until="2027-12-31")
+
+
+@pytest.fixture(scope="module")
 def perfect() -> Simulated:
     return simulate(exponential(), 11, until="2030-12-31")
 
@@ -91,8 +96,7 @@ def test_same_seed_same_company_and_other_seed_another(company: Simulated) -> No
     assert not simulate(demo(), DEMO_SEED + 1).events["amount"].equals(company.events["amount"])
 
 
-def test_running_on_changes_nothing_known_before(company: Simulated) -> None:
-    later = simulate(demo(), DEMO_SEED, until="2027-12-31")
+def test_running_on_changes_nothing_known_before(company: Simulated, later: Simulated) -> None:
     end = pd.Timestamp(company.truth.end)
     known = later.events[later.events["recorded_at"] < end + DAY].reset_index(drop=True)
     pd.testing.assert_frame_equal(known, company.events)
@@ -339,12 +343,12 @@ def test_demo_rushes_at_quarter_ends_and_rests_in_august(company: Simulated) -> 
     assert by_month[8] < by_month[10] / 2
 
 
-def test_salespeople_are_too_hopeful_early_and_right_late(company: Simulated) -> None:
+def test_salespeople_are_too_hopeful_early_and_right_late(company: Simulated, later: Simulated) -> None:
     stated = company.rep_forecasts
     assert stated is not None
     assert tuple(stated.columns) == REP_FORECAST_COLUMNS
-    later = signed_wins(simulate(demo(), DEMO_SEED, until="2027-06-30").events)
-    actual = later.groupby(later["day"].dt.to_period("Q").astype(str))["amount"].sum()
+    wins = signed_wins(later.events)
+    actual = wins.groupby(wins["day"].dt.to_period("Q").astype(str))["amount"].sum()
     by_owner = stated[stated["deal_id"].isna()]
     total = by_owner.groupby(["stated_on", "period"])["amount"].sum().reset_index()
     ratio = total["amount"] / total["period"].map(actual)

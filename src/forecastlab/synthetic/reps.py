@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from forecastlab.periods import Period, quarter_of, quarters_before, quarters_from
+from forecastlab.periods import fiscal_frequency, quarter_of, quarters_before, quarters_from
 from forecastlab.schema import DELETED, LOST, MILESTONE, REOPENED, REP_FORECAST_COLUMNS, WON
 from forecastlab.synthetic.arrivals import day_number
 from forecastlab.synthetic.truth import Truth
@@ -68,9 +68,9 @@ def state_forecasts(
     rng = np.random.default_rng(noise_seed)
     wins = standing_wins(facts)
     wins = wins.assign(owner=owner[wins["deal"]])
-    rows = [row for day in _statement_days(truth, until) for row in _by_owner(truth, wins, day, rng)]
+    by_owner = _by_owner(truth, wins, _statement_days(truth, until), rng)
     by_deal = _by_deal(walks, facts, owner, ids, deal_seed, until)
-    stated = pd.concat([pd.DataFrame(rows, columns=list(REP_FORECAST_COLUMNS)), by_deal])
+    stated = pd.concat([by_owner, by_deal])
     stated = stated.astype({"deal_id": "str", "owner": "str"})
     return stated.sort_values("stated_on", kind="stable", ignore_index=True)
 
@@ -80,30 +80,37 @@ def _statement_days(truth: Truth, until: pd.Timestamp) -> list[pd.Timestamp]:
     return list(pd.date_range(first, until, freq="WOM-1MON"))
 
 
-def _by_owner(
-    truth: Truth, wins: pd.DataFrame, day: pd.Timestamp, rng: np.random.Generator
-) -> list[tuple[object, ...]]:
-    quarters = quarters_from(day, 1, truth.fiscal_year_start)
-    span = (quarters[0].end - quarters[0].start) / _DAY + 1
-    to_come = (quarters[0].end - day) / _DAY / span
-    before = quarters_before(day, HISTORY_QUARTERS, truth.fiscal_year_start)
-    before = [quarter for quarter in before if quarter.start >= pd.Timestamp(truth.start)]
-    noise = np.exp(truth.reps.noise * rng.standard_normal((len(truth.reps.owners), 2)))
+def _signed(wins: pd.DataFrame, truth: Truth) -> pd.DataFrame:
+    """Signed amounts, one row a quarter (its name), one column an owner (number); zero where there is none."""
+    quarter = wins["day"].dt.to_period(fiscal_frequency(truth.fiscal_year_start)).astype(str)
+    table = wins.groupby([quarter, "owner"])["amount"].sum().unstack("owner", fill_value=0)
+    return table.reindex(columns=range(len(truth.reps.owners)), fill_value=0.0)
+
+
+def _by_owner(truth: Truth, wins: pd.DataFrame, days: list[pd.Timestamp], rng: np.random.Generator) -> pd.DataFrame:
+    """Statements of every owner about the current and the next quarter."""
+    signed = _signed(wins, truth)
     rows: list[tuple[object, ...]] = []
-    for i, name in enumerate(truth.reps.owners):
-        mine = wins[wins["owner"] == i]
-        usual = sum(_signed(mine, quarter) for quarter in before) / len(before)
+    for day in days:
+        quarters = quarters_from(day, 1, truth.fiscal_year_start)
+        to_come = (quarters[0].end - day) / (quarters[0].end - quarters[0].start + _DAY)
+        before = quarters_before(day, HISTORY_QUARTERS, truth.fiscal_year_start)
+        names = [quarter.name for quarter in before if quarter.start >= pd.Timestamp(truth.start)]
+        usual = signed.reindex(names, fill_value=0.0).mean().fillna(0.0).to_numpy()
+        known = _signed(wins[wins["day"] < day], truth)
+        noise = np.exp(truth.reps.noise * rng.standard_normal((len(truth.reps.owners), 2)))
+        stated = np.zeros_like(noise)
         for j, (quarter, share) in enumerate(zip(quarters, (to_come, 1.0), strict=True)):
             knows = 0.1 if j else 0.25 + 0.75 * (1 - to_come)
-            belief = (1 - knows) * usual + knows * _signed(mine, quarter)
-            so_far = _signed(mine[mine["day"] < day], quarter)
-            stated = max(so_far, belief * (1 + truth.reps.optimism * share) * noise[i, j])
-            rows.append((day, quarter.name, 1000.0 * round(stated / 1000), None, name, np.nan, pd.NaT))
-    return rows
-
-
-def _signed(wins: pd.DataFrame, quarter: Period) -> float:
-    return float(wins.loc[wins["day"].between(quarter.start, quarter.end), "amount"].sum())
+            will = signed.reindex([quarter.name], fill_value=0.0).to_numpy()[0]
+            so_far = known.reindex([quarter.name], fill_value=0.0).to_numpy()[0]
+            belief = (1 - knows) * usual + knows * will
+            stated[:, j] = np.maximum(so_far, belief * (1 + truth.reps.optimism * share) * noise[:, j])
+        for i, name in enumerate(truth.reps.owners):
+            for j, quarter in enumerate(quarters):
+                amount = 1000.0 * round(float(stated[i, j]) / 1000)
+                rows.append((day, quarter.name, amount, None, name, np.nan, pd.NaT))
+    return pd.DataFrame(rows, columns=list(REP_FORECAST_COLUMNS))
 
 
 def _by_deal(
