@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
@@ -110,6 +111,7 @@ def _draws(period: Period, rng: np.random.Generator, scale: float) -> dict[str, 
     return {"signed": signed, "open": opened, "new": new, "total": signed + opened + new}
 
 
+@cache
 def _forecast(scale: float) -> pd.DataFrame:
     rng = np.random.default_rng(7)
     quarters = quarters_from(AS_OF, 4)

@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import pandas as pd
 
@@ -71,22 +72,21 @@ def numbers(results: Results) -> Numbers:
     """Return the numbers of a run by name."""
     table = results.forecast
     rows = table[table["output_type"] == "quantile"]
-    keys = zip(
-        rows["target"], rows["period"], rows["source"], rows["segment"], rows["output_type_id"].round(4), strict=True
-    )
-    derived = results.milestones
-    names = zip(
-        derived["milestone"], derived["segment"], derived["quantity"], derived["quantile"].round(4), strict=True
-    )
     spans = _spans(table)
     return Numbers(
-        forecast={key: float(value) for key, value in zip(keys, rows["value"], strict=True)},
-        milestones={name: float(value) for name, value in zip(names, derived["value"], strict=True)},
+        forecast=_by_name(rows, "target", "period", "source", "segment", "output_type_id", "value"),
+        milestones=_by_name(results.milestones, "milestone", "segment", "quantity", "quantile", "value"),
         quarters=tuple(span for span in spans if _QUARTER.fullmatch(span.name)),
         months=tuple(span for span in spans if _MONTH.fullmatch(span.name)),
         year=next((span for span in spans if span.name == NEXT_12_MONTHS), None),
         segments=_segments(results),
     )
+
+
+def _by_name(table: pd.DataFrame, *columns: str) -> dict[Any, float]:
+    *names, quantiles, values = (table[column].tolist() for column in columns)  # lists: fast to walk
+    rounded = (round(float(q), 4) for q in quantiles)
+    return {tuple(key): float(value) for *key, value in zip(*names, rounded, values, strict=True)}
 
 
 def _spans(table: pd.DataFrame) -> list[Period]:

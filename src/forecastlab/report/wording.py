@@ -168,12 +168,11 @@ class Wording:
 
 def significant_digits(value: float) -> int:
     """Return how many digits an estimate is worth: two, or three where the first is a one (``1.24`` but ``2.4``)."""
-    leading = abs(_significant(value, 2)) / 10.0 ** _exponent(value) if value else 0.0
-    return 3 if 1 <= leading < 2 else 2
+    return 3 if 1 <= abs(value) / 10.0 ** _exponent(value) < 2 else 2
 
 
 def _exponent(value: float) -> int:
-    return math.floor(math.log10(abs(value))) if value else 0
+    return math.floor(math.log10(abs(value))) if value and math.isfinite(value) else 0
 
 
 def _significant(value: float, digits: int) -> float:
