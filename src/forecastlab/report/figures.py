@@ -6,6 +6,7 @@ Each is a plain ``matplotlib.figure.Figure``, made without pyplot, for the page 
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -70,7 +71,7 @@ def forecast_figure(results: Results, language: str | None = None, narrow: bool 
     wording, found = load(language or results.company.language), numbers(results)
     past = results.actuals.tail(3 if narrow else 8)
     unit = quarter_unit(found, results, wording)
-    with _canvas((3.5, 4.5) if narrow else (7.6, 3.3), 7.0 if narrow else 7.5) as figure:
+    with _canvas((3.5, 4.6) if narrow else (7.6, 3.3), 8.0 if narrow else 7.5) as figure:
         axes = figure.add_subplot()
         picture = _Picture(axes, found, unit, wording, tuple(sorted(results.company.levels, reverse=True)))
         _draw_past(picture, past)
@@ -94,9 +95,9 @@ def milestone_figure(results: Results, language: str | None = None, narrow: bool
         Laid out for a telephone.
     """
     wording, found = load(language or results.company.language), numbers(results)
-    rows = _milestone_rows(results, found, wording)
+    rows = _milestone_rows(results, found, wording, longest=18 if narrow else 26)
     height = 0.8 + 0.155 * len(rows)
-    with _canvas((3.5 if narrow else 7.6, height), 7.0 if narrow else 7.5) as figure:
+    with _canvas((3.5 if narrow else 7.6, height), 7.5) as figure:
         chance, days = figure.subplots(1, 2, sharey=True)
         for place, (key, segment, _label) in enumerate(rows):
             if segment is not None:
@@ -185,20 +186,22 @@ def _forecast_legend(picture: _Picture, figure: Figure, budget: bool, past: bool
 
 
 # --- the milestones -----------------------------------------------------------------------------------------------
-def _milestone_rows(results: Results, found: Numbers, wording: Wording) -> list[tuple[str, str | None, str]]:
+def _milestone_rows(
+    results: Results, found: Numbers, wording: Wording, longest: int
+) -> list[tuple[str, str | None, str]]:
     """Return (milestone, segment or None for a heading, label) from top to bottom."""
     groups = [name for names in found.segments.values() for name in names]
     if len(results.company.milestones) * (len(groups) + 2) > MOST_ROWS:
         groups = []
     rows: list[tuple[str, str | None, str]] = []
     for milestone in results.company.milestones:
-        heading = shorten(milestone.label.get(wording.language, milestone.key))
+        heading = shorten(milestone.label.get(wording.language, milestone.key), longest)
         if not groups:
             rows.append((milestone.key, ALL, heading))
             continue
         rows.append((milestone.key, None, heading))
         rows.append((milestone.key, ALL, wording.say("All deals")))
-        rows += [(milestone.key, name, shorten(name.split("=", 1)[1])) for name in groups]
+        rows += [(milestone.key, name, shorten(name.split("=", 1)[1], longest)) for name in groups]
     return rows
 
 
@@ -233,7 +236,7 @@ def _finish_milestones(
             label.set(color=palette.INK, fontweight="bold")
     titles = (_("Chance to be won"), _("Days to signature"))
     for axes, title in zip((chance, days), titles, strict=True):
-        axes.set_title(title, loc="left", fontsize="medium", color=palette.INK)
+        axes.set_title(textwrap.fill(title, 12) if narrow else title, loc="left", fontsize="medium", color=palette.INK)
         axes.set_xlim(left=0)
         axes.grid(axis="x")
         axes.set_axisbelow(True)

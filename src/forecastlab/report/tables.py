@@ -80,11 +80,11 @@ def by_quarter(results: Results, found: Numbers, wording: Wording) -> Table:
     levels = sorted(results.company.levels)
     columns = (
         _("Period"),
+        _("Total"),
+        *(_("Total, {level}", level=wording.level(level)) for level in levels),
         _("Signed"),
         _("Open deals"),
         _("Deals not met yet"),
-        _("Total"),
-        *(_("Total, {level}", level=wording.level(level)) for level in levels),
         _("Deals won"),
     )
     rows = []
@@ -94,9 +94,9 @@ def by_quarter(results: Results, found: Numbers, wording: Wording) -> Table:
         rows.append(
             (
                 Cell(period_name(period.name, wording)),
-                *(_money(found, period.name, source, ALL, unit, wording) for source in SOURCES[:3]),
                 Cell(middle, kind="number total"),
                 *(Cell("–".join(dict.fromkeys(wording.amounts(span, unit))), kind="number") for span in spans),
+                *(_money(found, period.name, source, ALL, unit, wording) for source in SOURCES[:3]),
                 _wins(found, period.name, wording),
             )
         )
