@@ -10,7 +10,7 @@ KERNEL = {"kernelspec": {"name": "python3", "display_name": "Python 3", "languag
 
 
 def write_notebook(path: Path, *cells: str, tag: str = "parameters") -> Path:
-    """Write a notebook; cells that start with ``#`` and a space are markdown, the first other one holds the parameters."""
+    """Write a notebook; cells that start with "# " are markdown, the first other one holds the parameters."""
     made = [new_markdown_cell(c) if c.startswith("# ") else new_code_cell(dedent(c).strip()) for c in cells]
     first = next(cell for cell in made if cell.cell_type == "code")
     first.metadata["tags"] = [tag] if tag else []
