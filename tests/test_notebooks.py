@@ -1,6 +1,7 @@
 """Strict running of notebooks."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -75,8 +76,7 @@ def test_any_other_failure_keeps_the_notebook_elsewhere(tmp_path: Path, last: st
     assert [path.name for path in tmp_path.iterdir()] == ["n.ipynb"]
     kept = Path(str(failed.value).rsplit(": ", 1)[1])
     assert "got here" in kept.read_text()
-    kept.unlink()
-    kept.parent.rmdir()
+    shutil.rmtree(kept.parent)
 
 
 @pytest.mark.slow

@@ -19,9 +19,15 @@ _KERNEL_START_SECONDS: Final = 180  # a cold start on a busy machine
 class _OwnKernel(AsyncKernelManager):
     """Starts the Python that runs this program, whatever kernels the user has installed under the same name."""
 
+    noise: Path  # what the kernel says past the notebook: its last words, or the noise of being stopped
+
     @property
     def kernel_spec(self) -> KernelSpec:
         return KernelSpec(**get_kernel_dict())
+
+    async def start_kernel(self, **options: Any) -> None:  # type: ignore[override]
+        with self.noise.open("ab") as noise:
+            await super().start_kernel(**options, stdout=noise, stderr=noise)
 
 
 class _Engine(NBClientEngine):  # type: ignore[misc]
@@ -62,7 +68,7 @@ def run(notebook: Path, draft: Path, parameters: Mapping[str, object], on_cell: 
         start_timeout=_KERNEL_START_SECONDS,
         kernel_name="python3",
         language="python",
-        kernel_manager_class=_OwnKernel,
+        kernel_manager_class=type("_LoggingKernel", (_OwnKernel,), {"noise": draft.with_suffix(".log")}),
         on_cell=on_cell,
     )
 
