@@ -377,6 +377,19 @@ def test_faults_of_parquet_name_the_row(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("year", [1850, 100_000])
+def test_instants_of_parquet_beyond_the_calendar_are_refused(tmp_path: Path, year: int) -> None:
+    folder = as_parquet(tmp_path / "parquet", read(tmp_path / "csv"))
+    events = pd.read_parquet(folder / "events.parquet").drop(columns="recorded_at")
+    days = np.full(len(events), np.datetime64("2026-05-05", "us"))
+    days[1] = np.datetime64(f"{year:+06d}-01-01" if year > 9999 else f"{year}-01-01", "us")
+    events["occurred_at"] = days
+    events.to_parquet(folder / "events.parquet")
+    found = [f for f in check(folder) if f.severity == "fault"]
+    assert [(f.line, f.column) for f in found] == [(2, "occurred_at")]
+    assert "1900 and 2200" in found[0].problem
+
+
 # --- real data ----------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize(("name", "rows"), [("bpic2012", 46_524), ("repd_2021Q2", 18_311), ("fines_to_2008", 406_782)])
 def test_real_data_are_read_without_fault(name: str, rows: int) -> None:

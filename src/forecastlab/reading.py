@@ -49,7 +49,11 @@ class RawTable:
         """Return one value as text, shortened where it is long; None where the column or the value is missing."""
         if column not in self.columns:
             return None
-        value = self.columns[column][row].as_py()
+        scalar = self.columns[column][row]
+        try:
+            value = scalar.as_py()
+        except OverflowError:  # an instant beyond the years that Python's datetime knows
+            value = scalar.cast(pa.int64()).as_py()
         return None if value is None else shortened(str(value))
 
 
