@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from pathlib import Path
 
 import numpy as np
@@ -399,3 +400,10 @@ def test_real_data_are_read_without_fault(name: str, rows: int) -> None:
     assert len(tables.events) == rows
     assert any("reconstructed history" in doubt.problem for doubt in tables.doubts)
     assert tables.events["date_only"].all() == (name != "bpic2012")
+
+
+def test_the_example_of_the_manual_is_read(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[1] / "docs" / "data.md").read_text(encoding="utf-8")
+    company, deals, events = re.findall(r"```(?:toml|csv)\n(.*?)```", text, re.DOTALL)
+    tables = read(tmp_path, company=company, deals=deals, events=events)
+    assert (len(tables.deals), len(tables.events), tables.doubts) == (2, 5, ())
