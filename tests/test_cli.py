@@ -11,10 +11,10 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from toys import write_notebook
 
 from forecastlab import cli, ledger, notebooks
 from forecastlab.schema import ModelError
+from toys import write_notebook
 
 TOML = """
 [company]

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from toys import write_notebook
 
 from forecastlab import notebooks
 from forecastlab.schema import DataError, ForecastlabError, ModelError, UsageError
+from toys import write_notebook
 
 GUARD = "from forecastlab.notebooks import strict\nstrict(globals(), ['company', 'seed'])"
 DEFAULTS = "company = 'data/demo'  # a folder = one company\nseed = 7"

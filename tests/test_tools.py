@@ -8,6 +8,7 @@ from typing import Any
 
 import nbformat
 import pytest
+
 from toys import write_notebook
 
 ROOT = Path(__file__).parents[1]
