@@ -1,0 +1,162 @@
+"""Exposure and events per cell: the sufficient statistics of the stage model.
+
+A cell is milestone x age bin x calendar cell x rush x amount band x groups. Its *exposure* is the time deals spent in it
+(days), *exits* the spells that ended in it, *moved* those that ended by moving on. With hazards constant in a cell the
+likelihood depends on the spells only through these three numbers, exactly under right censoring and delayed entry; its
+size depends on the cells, not on the deals.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from forecastlab import replay as rp
+from forecastlab.grid import AGE_BINS, RUSH_DAYS, Grid
+from forecastlab.history import History
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Cells:
+    """Sufficient statistics of the stage model.
+
+    Parameters
+    ----------
+    grid : Grid
+    rows : DataFrame
+        One row a non-empty cell: ``milestone, age, calendar, rush, band``, one column ``group_0, group_1 ...`` a segment
+        (level numbers), ``exits, moved`` (counts) and ``exposure`` (days).
+    destinations : int array, (milestone K, age A, destination K + 1)
+        Spells that moved on, by where to; destination K is won.
+    """
+
+    grid: Grid
+    rows: pd.DataFrame
+    destinations: Ints
+
+
+def build_cells(history: History, grid: Grid, segments: tuple[str, ...]) -> Cells:
+    """Sum the spells of a snapshot into cells.
+
+    Parameters
+    ----------
+    history : History
+    grid : Grid
+    segments : tuple of str
+    """
+    spells = history.spells[history.spells["state"] < history.n_milestones].reset_index(drop=True)
+    pieces = split_spells(spells, grid)
+    return Cells(grid, _sum_pieces(pieces, spells, grid, segments), _destinations(pieces, spells, history.n_milestones))
+
+
+def split_spells(spells: pd.DataFrame, grid: Grid) -> pd.DataFrame:
+    """Cut spells at every age and calendar edge.
+
+    Returns
+    -------
+    DataFrame
+        ``spell`` (row number), ``age, calendar, rush`` (cell numbers), ``exposure`` (days), ``last`` (the spell ends here).
+    """
+    start = spells["start"].to_numpy(dtype=float)
+    lo = start + spells["entry_age"].to_numpy(dtype=float)
+    hi = spells["stop"].to_numpy(dtype=float)
+    edges, names = _calendar_edges(grid)
+    spell, lo, hi, slot = _cut(np.arange(len(spells)), lo, hi, edges)
+    state = spells["state"].to_numpy()[spell]
+    parts = []
+    for k, ages in enumerate(grid.age_edges):
+        here = np.flatnonzero(state == k)
+        offset = start[spell[here]]
+        piece, a_lo, a_hi, age = _cut(here, lo[here] - offset, hi[here] - offset, ages)
+        parts.append((spell[piece], slot[piece], age, a_hi - a_lo, a_hi + start[spell[piece]]))
+    spell, slot, age, exposure, end = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return pd.DataFrame(
+        {
+            "spell": spell,
+            "age": age,
+            "calendar": names[slot, 0],
+            "rush": names[slot, 1],
+            "exposure": exposure,
+            "last": _is_last(spell, end),
+        }
+    )
+
+
+def _cut(index: Ints, lo: Floats, hi: Floats, edges: Floats) -> tuple[Ints, Floats, Floats, Ints]:
+    """Cut intervals [lo, hi) at inner edges; returns (index of the interval, lo, hi, bin) of every piece."""
+    first = np.searchsorted(edges, lo, side="right")
+    last = np.maximum(np.searchsorted(edges, hi, side="left"), first)
+    count = last - first + 1
+    piece = np.repeat(np.arange(len(lo)), count)
+    step = np.arange(len(piece)) - np.repeat(np.cumsum(count) - count, count)
+    cell = first[piece] + step
+    bounds = np.concatenate([[-np.inf], edges, [np.inf]])
+    return index[piece], np.maximum(lo[piece], bounds[cell]), np.minimum(hi[piece], bounds[cell + 1]), cell
+
+
+def _calendar_edges(grid: Grid) -> tuple[Floats, Ints]:
+    """Inner edges of the calendar, quarter-end rushes included, and (calendar cell, rush) of every slot."""
+    edges = grid.starts
+    if grid.rush:
+        ends = grid.quarter_ends
+        edges = np.unique(np.concatenate([edges, ends, ends - RUSH_DAYS]))
+    middle = np.concatenate([[edges[0] - 1], (edges[1:] + edges[:-1]) / 2, [edges[-1] + 1]])
+    calendar = np.searchsorted(grid.starts, middle, side="right")
+    return edges, np.column_stack([calendar, rush_at(middle, grid)])
+
+
+def rush_at(instant: Floats, grid: Grid) -> Ints:
+    """Return 1 where an instant lies in the quarter-end rush, else 0."""
+    if not grid.rush:
+        return np.zeros(len(instant), dtype=np.int64)
+    position = np.minimum(np.searchsorted(grid.quarter_ends, instant, side="right"), len(grid.quarter_ends) - 1)
+    rest = grid.quarter_ends[position] - instant
+    return ((rest > 0) & (rest <= RUSH_DAYS) & (instant >= grid.starts[0])).astype(np.int64)
+
+
+def _is_last(spell: Ints, end: Floats) -> npt.NDArray[np.bool_]:
+    order = np.lexsort((end, spell))
+    last = np.zeros(len(spell), dtype=bool)
+    ordered = spell[order]
+    last[order[np.append(ordered[1:] != ordered[:-1], True)]] = True
+    return last if len(spell) else last[:0]
+
+
+def _sum_pieces(pieces: pd.DataFrame, spells: pd.DataFrame, grid: Grid, segments: tuple[str, ...]) -> pd.DataFrame:
+    of = pieces["spell"].to_numpy()
+    ended = spells["exit"].to_numpy()[of]
+    last = pieces["last"].to_numpy()
+    keys = {
+        "milestone": spells["state"].to_numpy()[of],
+        "age": pieces["age"].to_numpy(),
+        "calendar": pieces["calendar"].to_numpy(),
+        "rush": pieces["rush"].to_numpy(),
+        "band": grid.band(spells["amount"].to_numpy(dtype=float))[of],
+    }
+    for number, column in enumerate(segments):
+        keys[f"group_{number}"] = grid.level(number, spells[column])[of]
+    table = pd.DataFrame(
+        keys
+        | {
+            "exits": (last & (ended != rp.STAYED)).astype(np.int64),
+            "moved": (last & (ended == rp.MOVED)).astype(np.int64),
+            "exposure": pieces["exposure"].to_numpy(),
+        }
+    )
+    return table.groupby(list(keys), as_index=False, sort=True).sum()
+
+
+def _destinations(pieces: pd.DataFrame, spells: pd.DataFrame, n_milestones: int) -> Ints:
+    last = pieces[pieces["last"]]
+    of = last["spell"].to_numpy()
+    moved = spells["exit"].to_numpy()[of] == rp.MOVED
+    counts = np.zeros((n_milestones, AGE_BINS, n_milestones + 1), dtype=np.int64)
+    where = (spells["state"].to_numpy()[of], last["age"].to_numpy(), spells["destination"].to_numpy()[of])
+    np.add.at(counts, tuple(axis[moved] for axis in where), 1)
+    return counts

@@ -1,0 +1,131 @@
+"""From cells and entries to the arrays of the model: predictors, sufficient statistics, coordinates."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from forecastlab.cells import Cells
+from forecastlab.entries import BLOCKS, YEAR, Entries
+from forecastlab.predictors import (
+    HARMONICS,
+    STAGE,
+    Layout,
+    Predictor,
+    amount_predictors,
+    arrival_predictor,
+    stage_layout,
+    stage_predictor,
+)
+from forecastlab.priors import Priors
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+QUIET_RATE: Final = 0.02  # arrivals a week assumed where none were seen in the newest blocks
+
+
+@dataclass(frozen=True, slots=True)
+class Design:
+    """What the model sees of a snapshot.
+
+    Parameters
+    ----------
+    predictors : dict of str to Predictor
+        By kind (``predictors.KINDS``).
+    persistence : dict of str to float
+        Autocorrelation of the calendar shocks of ``tempo`` and ``odds``.
+    layout : Layout
+        Of the stage tables.
+    index : int array, (cell, term)
+        Table entries that add up to a cell's predictors.
+    exits, moved, exposure : float arrays, (cell,)
+    weekly : int array, (week,)
+    week_entries : float array, (week, entry)
+        Weights of the arrival entries in each week.
+    amount_levels : int array, (combination, column)
+    amount_n, amount_mean, amount_ss : float arrays, (combination,)
+    """
+
+    predictors: dict[str, Predictor]
+    persistence: dict[str, float]
+    layout: Layout
+    index: Ints
+    exits: Floats
+    moved: Floats
+    exposure: Floats
+    weekly: Ints
+    week_entries: Floats
+    amount_levels: Ints
+    amount_n: Floats
+    amount_mean: Floats
+    amount_ss: Floats
+
+
+def build_design(cells: Cells, entries: Entries, priors: Priors, persistence: dict[str, float] | None = None) -> Design:
+    """Lay out cells and entries as the arrays of the model.
+
+    Parameters
+    ----------
+    cells : Cells
+    entries : Entries
+    priors : Priors
+    persistence : dict of str to float, optional
+        Autocorrelation of the shocks of ``tempo`` and ``odds``; default: the middle of the prior's choice.
+    """
+    grid, amounts = cells.grid, entries.amounts
+    layout = stage_layout(grid)
+    n_columns = len(grid.groups)
+    levels = amounts[[f"group_{i}" for i in range(n_columns)]].to_numpy(dtype=np.int64)
+    amount, spread = amount_predictors(
+        levels, tuple(len(names) for names in grid.groups), amount_offset(amounts), priors
+    )
+    chosen = persistence or dict.fromkeys(STAGE, priors.persistence[len(priors.persistence) // 2])
+    predictors = {kind: stage_predictor(kind, grid, priors, chosen[kind]) for kind in STAGE}
+    predictors |= {"arrival": arrival_predictor(entries, _arrival_offset(entries), priors)}
+    return Design(
+        predictors=predictors | {"amount": amount, "spread": spread},
+        persistence=chosen,
+        layout=layout,
+        index=_index(cells, layout),
+        exits=cells.rows["exits"].to_numpy(dtype=float),
+        moved=cells.rows["moved"].to_numpy(dtype=float),
+        exposure=cells.rows["exposure"].to_numpy(dtype=float),
+        weekly=entries.weekly,
+        week_entries=np.concatenate([np.eye(BLOCKS)[entries.block], waves(entries.mid)], axis=1),
+        amount_levels=levels,
+        amount_n=amounts["n"].to_numpy(dtype=float),
+        amount_mean=amounts["mean"].to_numpy(dtype=float),
+        amount_ss=amounts["ss"].to_numpy(dtype=float),
+    )
+
+
+def _index(cells: Cells, layout: Layout) -> Ints:
+    rows = cells.rows
+    k = rows["milestone"].to_numpy()
+    columns = {"age": "age", "calendar": "calendar", "band": "band"}
+    columns |= {f"c{i}": f"group_{i}" for i in range(len(cells.grid.groups))}
+    terms = [layout.start(part) + k * layout.shapes[part][1] + rows[name].to_numpy() for part, name in columns.items()]
+    terms.append(np.where(rows["rush"] == 1, layout.start("rush") + k, layout.size - 1))
+    return np.column_stack(terms).astype(np.int64)
+
+
+def waves(instant: Floats) -> Floats:
+    """Return the yearly harmonics at instants (days): cos and sin of 1, 2, 3 periods a year, (instant, 6)."""
+    angle = 2 * np.pi * np.asarray(instant, dtype=float)[:, None] * np.arange(1, HARMONICS + 1) / YEAR
+    return np.concatenate([np.cos(angle), np.sin(angle)], axis=1)
+
+
+def _arrival_offset(entries: Entries) -> float:
+    recent = entries.weekly[-4 * entries.block_weeks :]
+    return float(np.log(max(recent.mean(), QUIET_RATE))) if len(recent) else float(np.log(QUIET_RATE))
+
+
+def amount_offset(amounts: pd.DataFrame) -> float:
+    """Return the constant of the mean log amount: the mean of all log amounts, 0 where no amount is known."""
+    n = amounts["n"].to_numpy(dtype=float)
+    return float((n * amounts["mean"]).sum() / n.sum()) if n.sum() else 0.0
