@@ -111,12 +111,21 @@ def _calendar_edges(grid: Grid) -> tuple[Floats, Ints]:
     return edges, np.column_stack([calendar, rush_at(middle, grid)])
 
 
-def rush_at(instant: Floats, grid: Grid) -> Ints:
-    """Return 1 where an instant lies in the quarter-end rush, else 0."""
+def rush_at(instant: Floats, grid: Grid, quarter_ends: Floats | None = None) -> Ints:
+    """Return 1 where an instant lies in the last days of a fiscal quarter, else 0; 0 throughout without a rush.
+
+    Parameters
+    ----------
+    instant : float array
+    grid : Grid
+    quarter_ends : float array, optional
+        Ends of other quarters than those of the grid, such as future ones.
+    """
+    ends = grid.quarter_ends if quarter_ends is None else quarter_ends
     if not grid.rush:
         return np.zeros(len(instant), dtype=np.int64)
-    position = np.minimum(np.searchsorted(grid.quarter_ends, instant, side="right"), len(grid.quarter_ends) - 1)
-    rest = grid.quarter_ends[position] - instant
+    position = np.minimum(np.searchsorted(ends, instant, side="right"), len(ends) - 1)
+    rest = ends[position] - instant
     return ((rest > 0) & (rest <= RUSH_DAYS) & (instant >= grid.starts[0])).astype(np.int64)
 
 

@@ -62,7 +62,7 @@ class History:
         ``episode, amount`` (known at the start; NaN: none) and one column a segment.
     deals : DataFrame
         One row a deal that proved a milestone or was signed: ``deal_id, state, age, amount, entered`` (time),
-        ``entry_state, entry_amount``, segments. The row number is ``deal`` in the other tables.
+        ``entry_state, entry_amount``, ``last_milestone`` (the furthest one proven), segments. The row number is ``deal`` in the other tables.
     wins : DataFrame
         Standing wins: ``deal, day`` (date of signature), ``amount`` (0 where none was ever known), ``amount_known``,
         segments.
@@ -112,7 +112,7 @@ def snapshot(tables: Tables, as_of: pd.Timestamp) -> History:
     )
     segments = _segments(tables, ids)
     spells = _spells(played, used, segments, now)
-    deals = _deals(played, spells, ids, segments, now)
+    deals = _deals(played, spells, ids, segments, now, len(milestones))
     spells = _delay_entry(spells, used, deal, len(ids), len(milestones))
     return History(
         as_of=as_of.normalize(),
@@ -202,10 +202,16 @@ def _spells(played: rp.Replayed, used: pd.DataFrame, segments: pd.DataFrame, now
 
 
 def _deals(
-    played: rp.Replayed, spells: pd.DataFrame, ids: np.ndarray, segments: pd.DataFrame, now: float
+    played: rp.Replayed,
+    spells: pd.DataFrame,
+    ids: np.ndarray,
+    segments: pd.DataFrame,
+    now: float,
+    n_milestones: int,
 ) -> pd.DataFrame:
     first = spells.drop_duplicates("deal", keep="first").set_index("deal")
     last = spells.drop_duplicates("deal", keep="last").set_index("deal")
+    furthest = spells[spells["state"] < n_milestones].drop_duplicates("deal", keep="last").set_index("deal")["state"]
     deals = pd.DataFrame(
         {
             "deal_id": ids,
@@ -215,6 +221,7 @@ def _deals(
             "entered": first["start"].reindex(range(len(ids))),
             "entry_state": first["state"].reindex(range(len(ids)), fill_value=rp.OUTSIDE),
             "entry_amount": first["amount"].reindex(range(len(ids))),
+            "last_milestone": furthest.reindex(range(len(ids)), fill_value=rp.OUTSIDE),
         }
     )
     return pd.concat([deals, segments], axis=1)

@@ -118,6 +118,11 @@ class Predictor:
         padded = np.concatenate([scales, np.ones((*scales.shape[:-1], 1))], axis=-1)
         return padded[..., self.scale_of] * self.unit
 
+    def only(self, term: str) -> Floats:
+        """Return the map with the effects of all other terms set to zero."""
+        mine = np.array([label.split("[")[0] == term for label in self.labels])
+        return np.where(mine, self.map, 0.0)
+
 
 def _predictor(terms: list[Term], offset: Floats, priors: dict[str, Scale]) -> Predictor:
     used = [term for term in terms if term.columns.shape[1]]
@@ -205,11 +210,15 @@ def _milestones(pattern: Floats, k: int) -> Floats:
     Effects of one scale whose correlation between any two milestones is ``ALIKE``: one direction moves all milestones
     together, the others are contrasts between them.
     """
-    together = np.full((1, k), np.sqrt((1 + (k - 1) * ALIKE) / k))
-    apart = np.sqrt(1 - ALIKE) * contrasts(k)
-    directions = np.concatenate([together, apart])
+    directions = alike_root(k)
     effects, levels = pattern.shape
     return np.einsum("im,sc->ismc", directions, pattern).reshape(k * effects, k, levels)
+
+
+def alike_root(k: int) -> Floats:
+    """Return a root of the correlation matrix with ``ALIKE`` off the diagonal: effects = z @ root, (direction, milestone)."""
+    together = np.full((1, k), np.sqrt((1 + (k - 1) * ALIKE) / k))
+    return np.concatenate([together, np.sqrt(1 - ALIKE) * contrasts(k)])
 
 
 def _group_terms(layout: Layout, number: int) -> list[Term]:

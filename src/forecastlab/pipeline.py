@@ -1,0 +1,227 @@
+"""The one way from a company's tables to the results of a date; the weekly run and the back-test both call it.
+
+    tables -> prepare(as_of) -> estimate -> project -> conclude
+
+The as-of date is an argument of the first step, so nothing later can see past it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from forecastlab import files, simulate
+from forecastlab.cells import Cells, build_cells
+from forecastlab.config import Company
+from forecastlab.conjugate import Counts, draw_counts
+from forecastlab.decide import budget_table
+from forecastlab.design import Design, build_design
+from forecastlab.entries import Entries, build_entries
+from forecastlab.fit import Compiled, Fit, Sampler, compile_model, fit
+from forecastlab.forecast import forecast_periods, forecast_table, past_quarters
+from forecastlab.grid import build_grid
+from forecastlab.history import History, snapshot
+from forecastlab.priors import Priors
+from forecastlab.quantities import milestone_quantities
+from forecastlab.results import Results
+from forecastlab.schema import FORECAST_FILE, POSTERIOR_FILE, REPORT_FILE, ModelError
+from forecastlab.simulate import Draws
+from forecastlab.tables import Tables
+from forecastlab.caveats import doubts_of, milestone_counts
+from forecastlab.whitening import Whitening, choose_persistence, whiten
+
+SIMULATED_DRAWS: Final = 2000
+DEFAULT_PRIORS: Final = Priors()
+DEFAULT_SAMPLER: Final = Sampler()
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A snapshot, counted and laid out for the model."""
+
+    tables: Tables
+    history: History
+    cells: Cells
+    entries: Entries
+    design: Design
+    white: dict[str, Whitening]
+    priors: Priors
+
+    @property
+    def company(self) -> Company:
+        """The company's settings."""
+        return self.tables.company
+
+
+@dataclass(frozen=True, slots=True)
+class Projection:
+    """Simulated futures with the draws of the posterior they came from (one dimension ``sample``)."""
+
+    draws: Draws
+    posterior: xr.Dataset
+    counts: Counts
+
+
+def prepare(tables: Tables, as_of: pd.Timestamp, priors: Priors = DEFAULT_PRIORS) -> Prepared:
+    """Take the snapshot of a date and lay it out for the model.
+
+    Parameters
+    ----------
+    tables : Tables
+    as_of : pd.Timestamp
+        A date.
+    priors : Priors
+
+    Raises
+    ------
+    ModelError
+        If no deal was closed (won or lost) by the date: nothing can be learned.
+    """
+    history = snapshot(tables, as_of)
+    _refuse_without_history(history)
+    segments = tables.company.segments
+    grid = build_grid(history, segments, tables.company.fiscal_year_start)
+    cells = build_cells(history, grid, segments)
+    entries = build_entries(history, grid, segments)
+    design = build_design(cells, entries, priors)
+    design = build_design(cells, entries, priors, choose_persistence(design, grid, priors))
+    return Prepared(tables, history, cells, entries, design, whiten(design), priors)
+
+
+def _refuse_without_history(history: History) -> None:
+    closed = int((history.deals["state"] >= history.n_milestones).sum())
+    if closed == 0:
+        raise ModelError(
+            f"as of {history.as_of.date()} the data hold {len(history.deals)} deals and none of them was won or lost: "
+            "history has nothing to say yet. At least one closed deal is needed; with fewer than about twenty wins "
+            "the prior decides most of the forecast, and the report says so."
+        )
+
+
+def estimate(
+    prepared: Prepared, seed: int, sampler: Sampler = DEFAULT_SAMPLER, compiled: Compiled | None = None
+) -> tuple[Fit, Compiled]:
+    """Sample the posterior; returns the compiled model too, for the next date.
+
+    Parameters
+    ----------
+    prepared : Prepared
+    seed : int
+    sampler : Sampler
+    compiled : Compiled, optional
+        Of an earlier date; used again where its padded sizes are the same.
+    """
+    from forecastlab.model import model_key
+
+    if compiled is None or compiled.key != model_key(prepared.design):
+        compiled = compile_model(prepared.design, prepared.white, prepared.priors)
+    return fit(prepared.design, prepared.white, compiled, sampler, _seeds(seed)[0]), compiled
+
+
+def project(prepared: Prepared, fitted: Fit, seed: int, size: int = SIMULATED_DRAWS) -> Projection:
+    """Simulate the future from a posterior.
+
+    Parameters
+    ----------
+    prepared : Prepared
+    fitted : Fit
+    seed : int
+        The run's seed, as for ``estimate``.
+    size : int
+        Draws.
+    """
+    _, counts_seed, future_seed, walk_seed = _seeds(seed)
+    company, history = prepared.company, prepared.history
+    posterior = simulate.thin(fitted.posterior["posterior"].to_dataset(), size)
+    n_levels = tuple(len(levels) for levels in prepared.cells.grid.groups)
+    size = posterior.sizes["sample"]
+    counts = draw_counts(
+        prepared.cells, prepared.entries, n_levels, prepared.priors, size, np.random.default_rng(counts_seed)
+    )
+    start = company.fiscal_year_start
+    ends = simulate.slot_ends(history, prepared.cells.grid, forecast_periods(company, history.as_of), start)
+    future = simulate.build_future(
+        history,
+        prepared.cells,
+        prepared.entries,
+        prepared.design,
+        posterior,
+        counts,
+        ends,
+        start,
+        prepared.priors,
+        np.random.default_rng(future_seed),
+    )
+    draws = simulate.run(history, prepared.cells.grid, company.segments, future, walk_seed)
+    return Projection(draws, posterior, counts)
+
+
+def _seeds(seed: int) -> list[int]:
+    """Independent seeds of the sampler, the conjugate parts, the future's shocks and the deals."""
+    return [int(child.generate_state(1)[0]) for child in np.random.SeedSequence(seed).spawn(4)]
+
+
+def conclude(prepared: Prepared, fitted: Fit, projection: Projection) -> Results:
+    """Return all tables of the run."""
+    company, history = prepared.company, prepared.history
+    return Results(
+        company=company,
+        as_of=history.as_of,
+        forecast=forecast_table(projection.draws, history, company),
+        actuals=past_quarters(history, company),
+        milestones=milestone_quantities(
+            prepared.cells, projection.posterior, projection.counts, company.keys, company.segments
+        ),
+        counts=milestone_counts(prepared.tables, history),
+        budget=budget_table(projection.draws, history, company),
+        gates=fitted.gates,
+        doubts=doubts_of(prepared.tables, history, prepared.cells, projection.draws, fitted),
+        status=fitted.status,
+    )
+
+
+def forecast_as_of(tables: Tables, as_of: pd.Timestamp, seed: int, sampler: Sampler = DEFAULT_SAMPLER) -> Results:
+    """Return the results of a date: all steps of this module in a row."""
+    prepared = prepare(tables, as_of)
+    fitted, _ = estimate(prepared, seed, sampler)
+    return conclude(prepared, fitted, project(prepared, fitted, seed))
+
+
+def save(
+    results: Results, fitted: Fit, run_dir: Path, seed: int, parameters: Mapping[str, object], language: str | None = None
+) -> None:
+    """Write what a run leaves behind into its staging folder: forecast, posterior, report, summary.
+
+    Parameters
+    ----------
+    results : Results
+    fitted : Fit
+    run_dir : Path
+    seed : int
+    parameters : dict
+        Of the run, for the manifest.
+    language : {"fr", "en"}, optional
+        Of the report; default: the company's.
+    """
+    import json
+
+    from forecastlab import report
+
+    files.write_table(results.forecast, run_dir / FORECAST_FILE)
+    files.write_posterior(fitted.posterior, run_dir / POSTERIOR_FILE)
+    files.write_text(report.render(results, language), run_dir / REPORT_FILE)
+    summary: dict[str, Any] = {
+        "status": results.status,
+        "sentences": list(report.sentences(results, language)),
+        "diagnostics": {row.gate: float(row.value) for row in results.gates.itertuples()}
+        | {"retried": list(fitted.retried)},
+        "seed": seed,
+        "parameters": dict(parameters),
+    }
+    files.write_text(json.dumps(summary, ensure_ascii=False, indent=2), run_dir / "summary.json")

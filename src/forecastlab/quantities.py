@@ -1,0 +1,144 @@
+"""Conversion and time to close, by milestone and group: cumulative incidence, not ratios of counts.
+
+At the conditions of today (the calendar shock of the current cell; no season, no rush), for a deal of the middle amount band
+that has just proven a milestone. Within a milestone the cumulative incidence of each destination follows from the hazards in
+closed form; from milestone to milestone it is a convolution, taken on a grid of days.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import xarray as xr
+from scipy import signal, special
+
+from forecastlab.cells import Cells
+from forecastlab.conjugate import Counts
+from forecastlab.schema import ALL
+
+Floats = npt.NDArray[np.float64]
+
+POSTERIOR_QUANTILES: Final = (0.1, 0.5, 0.9)
+TIME_POINTS: Final = (0.1, 0.5, 0.9)
+STEPS: Final = 1024  # of the grid of days
+DRAWS: Final = 200  # draws used: quantiles of a posterior need no more
+COLUMNS: Final = ("milestone", "segment", "quantity", "quantile", "value")
+
+
+def milestone_quantities(
+    cells: Cells, posterior: xr.Dataset, counts: Counts, milestones: tuple[str, ...], segments: tuple[str, ...]
+) -> pd.DataFrame:
+    """Return conversion and times with their posterior quantiles, long form.
+
+    Parameters
+    ----------
+    cells : Cells
+    posterior : Dataset
+        One dimension ``sample``.
+    counts : Counts
+        As many draws.
+    milestones, segments : tuples of str
+
+    Returns
+    -------
+    DataFrame
+        As described in ``results.Results.milestones``.
+    """
+    take = np.linspace(0, posterior.sizes["sample"] - 1, min(DRAWS, posterior.sizes["sample"])).astype(int)
+    drawn, destination = posterior.isel(sample=take), np.diff(counts.destination[take], axis=-1, prepend=0.0)
+    parts = [_one(cells, drawn, destination, milestones, ALL, None)]
+    for number, column in enumerate(segments):
+        for level, name in enumerate(cells.grid.groups[number][:-1]):
+            parts.append(_one(cells, drawn, destination, milestones, f"{column}={name}", (number, level)))
+    return pd.concat(parts, ignore_index=True)
+
+
+def _one(
+    cells: Cells,
+    posterior: xr.Dataset,
+    destination: Floats,
+    milestones: tuple[str, ...],
+    segment: str,
+    group: tuple[int, int] | None,
+) -> pd.DataFrame:
+    tempo, odds = (_predictor(kind, cells, posterior, group) for kind in ("tempo", "odds"))
+    grid = _days(cells)
+    moved = _moved(cells, np.exp(np.clip(tempo, -40, 40)), special.expit(odds), destination, grid)
+    won = _to_signature(moved)
+    rows: list[tuple[Any, ...]] = []
+    for k, key in enumerate(milestones):
+        following = moved[:, k].sum(axis=1)
+        for name, incidence in {"next": following, "won": won[:, k]}.items():
+            total = incidence[:, -1]
+            rows += _rows(key, segment, f"p_{name}", total)
+            rows += _times(key, segment, name, incidence, total, grid)
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def _predictor(kind: str, cells: Cells, posterior: xr.Dataset, group: tuple[int, int] | None) -> Floats:
+    """Predictor by age for the middle amount band under today's shock: (sample, milestone, age)."""
+    table = posterior[f"{kind}_age"].to_numpy() + posterior[f"{kind}_shock"].to_numpy()[:, :, -1:]
+    middle = len(cells.grid.band_edges) // 2
+    table = table + posterior[f"{kind}_band"].to_numpy()[:, :, middle, None]
+    if group is not None:
+        table = table + posterior[f"{kind}_c{group[0]}"].to_numpy()[:, :, group[1], None]
+    return np.asarray(table)
+
+
+def _days(cells: Cells) -> Floats:
+    """Ends of the steps: to three times the oldest bin's edge, where next to nothing is left to happen."""
+    oldest = max([float(edges[-1]) for edges in cells.grid.age_edges if len(edges)], default=365.0)
+    return np.linspace(0.0, len(cells.grid.age_edges) * max(oldest, 30.0), STEPS + 1)[1:]
+
+
+def _moved(cells: Cells, hazard: Floats, share: Floats, destination: Floats, grid: Floats) -> Floats:
+    """Cumulative incidence of each destination within one milestone: (sample, milestone, destination, step)."""
+    samples, k, _ = hazard.shape
+    out = np.zeros((samples, k, k + 1, len(grid)))
+    for number, edges in enumerate(cells.grid.age_edges):
+        starts, ends = np.append(0.0, edges), np.append(edges, np.inf)
+        survival = np.ones((samples, 1))
+        for bin_, (lo, hi) in enumerate(zip(starts, ends, strict=True)):
+            rate = hazard[:, number, bin_, None]
+            gone = -np.expm1(-rate * (np.clip(grid, lo, hi) - lo)) * survival
+            split = share[:, number, bin_, None] * destination[:, number, bin_]
+            out[:, number] += split[:, :, None] * gone[:, None, :]
+            if np.isfinite(hi):
+                survival = survival * np.exp(-rate * (hi - lo))
+    return out
+
+
+def _to_signature(moved: Floats) -> Floats:
+    """Cumulative incidence of signature from each milestone, by convolution backwards: (sample, milestone, step)."""
+    samples, k, _, steps = moved.shape
+    won = np.zeros((samples, k, steps))
+    for number in reversed(range(k)):
+        won[:, number] = moved[:, number, k]
+        for later in range(number + 1, k):
+            step = np.diff(moved[:, number, later], axis=1, prepend=0.0)
+            # A move within a step happens in its middle on average: mean of this and the step before.
+            arrived = (won[:, later] + np.pad(won[:, later], ((0, 0), (1, 0)))[:, :-1]) / 2
+            won[:, number] += signal.fftconvolve(step, arrived, axes=1)[:, :steps]
+    return np.clip(won, 0.0, 1.0)
+
+
+def _rows(key: str, segment: str, quantity: str, values: Floats) -> list[tuple[Any, ...]]:
+    known = values[np.isfinite(values)]
+    found = np.quantile(known, POSTERIOR_QUANTILES) if len(known) else [np.nan] * len(POSTERIOR_QUANTILES)
+    return [(key, segment, quantity, q, float(v)) for q, v in zip(POSTERIOR_QUANTILES, found, strict=True)]
+
+
+def _times(
+    key: str, segment: str, name: str, incidence: Floats, total: Floats, grid: Floats
+) -> list[tuple[Any, ...]]:
+    """Days by which 10, 50, 90 % of those that get there have got there."""
+    rows: list[tuple[Any, ...]] = []
+    days = np.append(0.0, grid)
+    path = np.maximum.accumulate(np.pad(incidence, ((0, 0), (1, 0))), axis=1)
+    for point in TIME_POINTS:
+        reached = [np.interp(point * t, p, days) if t > 0 else np.nan for p, t in zip(path, total, strict=True)]
+        rows += _rows(key, segment, f"days_{name}_{round(100 * point)}", np.array(reached))
+    return rows

@@ -1,0 +1,224 @@
+"""The compiled walk of one deal through the milestones, and the loops over deals and draws.
+
+Every deal of every draw has its own stream of random numbers, SplitMix64 (Steele, Lea and Flood 2014) started from a hash of
+the seed, the draw and the deal's own key. So a deal's fate does not depend on the order of the deals, on the number of
+threads, or on which other deals exist.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numba
+import numpy as np
+
+OPEN_ROLE: Final = 1
+NEW_ROLE: Final = 2
+
+_GOLDEN: Final = np.uint64(0x9E3779B97F4A7C15)
+_MIX1: Final = np.uint64(0xBF58476D1CE4E5B9)
+_MIX2: Final = np.uint64(0x94D049BB133111EB)
+
+
+@numba.njit(cache=True, inline="always")  # type: ignore[untyped-decorator]
+def _mix(z):  # type: ignore[no-untyped-def]  # pragma: no cover
+    z = (z ^ (z >> np.uint64(30))) * _MIX1
+    z = (z ^ (z >> np.uint64(27))) * _MIX2
+    return z ^ (z >> np.uint64(31))
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def _start(seed, draw, key, role):  # type: ignore[no-untyped-def]  # pragma: no cover
+    state = _mix(np.uint64(seed) + _GOLDEN)
+    state = _mix(state ^ (np.uint64(draw) * _GOLDEN + np.uint64(role)))
+    return _mix(state ^ (np.uint64(key) + _GOLDEN))
+
+
+@numba.njit(cache=True, inline="always")  # type: ignore[untyped-decorator]
+def _uniform(state):  # type: ignore[no-untyped-def]  # pragma: no cover
+    state += _GOLDEN
+    # 53 bits, shifted by half a step: never 0, never 1.
+    return state, (np.float64(_mix(state) >> np.uint64(11)) + 0.5) * (1.0 / 9007199254740992.0)
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def _normal(state):  # type: ignore[no-untyped-def]  # pragma: no cover
+    state, u = _uniform(state)
+    state, v = _uniform(state)
+    return state, np.sqrt(-2.0 * np.log(u)) * np.cos(2.0 * np.pi * v)
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def _stay(state, k, age, t, combo, band, s, world):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Time of the next exit from milestone k and the age bin there; infinite beyond the horizon."""
+    edges, tempo_age, tempo_group, tempo_band = world[0], world[1], world[3], world[5]
+    tempo_time, slot_end = world[7], world[9]
+    state, u = _uniform(state)
+    need = -np.log(u)
+    base = tempo_group[s, k, combo] * tempo_band[s, k, band]
+    horizon = slot_end[-1]
+    bin_ = np.searchsorted(edges[k], age, side="right")
+    slot = np.searchsorted(slot_end, t, side="right")
+    while t < horizon:
+        rate = base * tempo_age[s, k, bin_] * tempo_time[s, k, slot]
+        to_edge = edges[k, bin_] - age if bin_ < edges.shape[1] else np.inf
+        to_slot = slot_end[slot] - t
+        step = min(to_edge, to_slot)
+        if rate * step >= need:
+            return state, t + need / rate, bin_, slot
+        need -= rate * step
+        if to_edge <= to_slot:
+            age = edges[k, bin_]
+            bin_ += 1
+            t += to_edge
+        else:
+            age += step
+            t = slot_end[slot]
+        if to_slot <= to_edge:
+            t = slot_end[slot]
+            slot += 1
+    return state, np.inf, bin_, slot
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def _come_back(state, t, since, s, world):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Time at which a lost deal comes back, from days since it was lost."""
+    reopen_edges, reopening = world[10], world[11]
+    horizon = world[9][-1]
+    state, u = _uniform(state)
+    need = -np.log(u)
+    bin_ = np.searchsorted(reopen_edges, since, side="right")
+    while t < horizon:
+        step = reopen_edges[bin_] - since if bin_ < len(reopen_edges) else np.inf
+        rate = reopening[s, bin_]
+        if rate * step >= need:
+            return state, t + need / rate
+        need -= rate * step
+        t += step
+        since += step
+        bin_ += 1
+    return state, np.inf
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def walk(state, k, age, t, combo, band, late_known, s, world):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Walk a deal from milestone k until it is won or the horizon ends; returns the time of signature or infinity.
+
+    ``late_known`` is the deal's own uniform number against the chance that an amount is known in a milestone; -1 where it
+    is known throughout, 2 where it never is.
+    """
+    odds_age, odds_group, odds_band, odds_time = world[2], world[4], world[6], world[8]
+    destination, known = world[12], world[13]
+    unknown_band = odds_band.shape[2] - 1
+    won = destination.shape[3] - 1
+    horizon = world[9][-1]
+    while k < won:
+        seen = band if late_known < known[s, k] else unknown_band
+        state, t, bin_, slot = _stay(state, k, age, t, combo, seen, s, world)
+        if t >= horizon:
+            return state, np.inf
+        logit = odds_age[s, k, bin_] + odds_group[s, k, combo] + odds_band[s, k, seen] + odds_time[s, k, slot]
+        state, u = _uniform(state)
+        age = 0.0
+        if u < 1.0 / (1.0 + np.exp(-logit)):
+            state, u = _uniform(state)
+            step = destination[s, k, bin_]
+            k += 1
+            while k < won and u > step[k]:
+                k += 1
+        else:
+            state, t = _come_back(state, t, 0.0, s, world)
+            if t >= horizon:
+                return state, np.inf
+    return state, t
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def _signed(state, amount, quoted_at, combo, s, money):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Signed amount: the quoted one or a draw of a first amount, times signed over quoted."""
+    mean, spread, zero, unchanged, ratio_mean, ratio_sd = money
+    if np.isnan(amount):
+        state, u = _uniform(state)
+        state, z = _normal(state)
+        amount = 0.0 if u < zero[s] else np.exp(mean[s, combo] + spread[s, combo] * z)
+    state, u = _uniform(state)
+    if u >= unchanged[s, quoted_at]:
+        state, z = _normal(state)
+        amount *= np.exp(ratio_mean[s, quoted_at] + ratio_sd[s, quoted_at] * z)
+    return state, amount
+
+
+@numba.njit(cache=True, inline="always")  # type: ignore[untyped-decorator]
+def _book(out, s, t, amount, combo, levels, slot_end):  # type: ignore[no-untyped-def]  # pragma: no cover
+    slot = np.searchsorted(slot_end, t, side="right")
+    out[0, s, slot, 0] += amount
+    out[1, s, slot, 0] += 1.0
+    for j in range(levels.shape[1]):
+        out[0, s, slot, levels[combo, j]] += amount
+        out[1, s, slot, levels[combo, j]] += 1.0
+
+
+@numba.njit(cache=True, parallel=True)  # type: ignore[untyped-decorator]
+def simulate_open(  # type: ignore[no-untyped-def]  # pragma: no cover
+    seed, keys, milestone, age, lost, combo, amount, band, levels, n_out, world, money
+):
+    """Revenue and wins of known deals: (2, draw, slot, output)."""
+    draws, slots = world[1].shape[0], len(world[9])
+    out = np.zeros((2, draws, slots, n_out))
+    for s in numba.prange(draws):
+        for i in range(len(keys)):
+            state = _start(seed, s, keys[i], OPEN_ROLE)
+            t = 0.0
+            a = age[i]
+            if lost[i]:
+                state, t = _come_back(state, 0.0, age[i], s, world)
+                a = 0.0
+                if t == np.inf:
+                    continue
+            late = 2.0 if np.isnan(amount[i]) else -1.0
+            state, t = walk(state, milestone[i], a, t, combo[i], band[i], late, s, world)
+            if t != np.inf:
+                state, signed = _signed(state, amount[i], milestone[i], combo[i], s, money)
+                _book(out, s, t, signed, combo[i], levels, world[9])
+    return out
+
+
+@numba.njit(cache=True, parallel=True)  # type: ignore[untyped-decorator]
+def simulate_new(  # type: ignore[no-untyped-def]  # pragma: no cover
+    seed, arrivals, mix, entry, band_edges, levels, n_out, world, money
+):
+    """Revenue and wins of deals that arrive later: (2, draw, slot, output)."""
+    draws, slots = world[1].shape[0], len(world[9])
+    won = world[12].shape[3] - 1
+    horizon = world[9][-1]
+    out = np.zeros((2, draws, slots, n_out))
+    for s in numba.prange(draws):
+        for week in range(arrivals.shape[1]):
+            for i in range(arrivals[s, week]):
+                state = _start(seed, s, week * 10_000_000 + i, NEW_ROLE)
+                state, u = _uniform(state)
+                t = 7.0 * (week + u)
+                if t >= horizon:
+                    continue
+                state, u = _uniform(state)
+                combo = min(np.searchsorted(mix[s], u), mix.shape[1] - 1)
+                state, u = _uniform(state)
+                k = min(np.searchsorted(entry[s], u), won)
+                state, late = _uniform(state)
+                state, first = _first_amount(state, combo, s, money)
+                band = np.searchsorted(band_edges, first, side="right")
+                state, t = walk(state, k, 0.0, t, combo, band, late, s, world)
+                if t != np.inf:
+                    state, signed = _signed(state, first, min(k, won - 1), combo, s, money)
+                    _book(out, s, t, signed, combo, levels, world[9])
+    return out
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def _first_amount(state, combo, s, money):  # type: ignore[no-untyped-def]  # pragma: no cover
+    mean, spread, zero = money[0], money[1], money[2]
+    state, u = _uniform(state)
+    state, z = _normal(state)
+    if u < zero[s]:
+        return state, 0.0
+    return state, np.exp(mean[s, combo] + spread[s, combo] * z)
