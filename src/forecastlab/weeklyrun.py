@@ -8,7 +8,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import pandas as pd
 
 from forecastlab import ledger, notebooks
 from forecastlab.schema import (
@@ -23,6 +25,10 @@ from forecastlab.schema import (
     UsageError,
 )
 from forecastlab.tables import Tables, read_tables
+
+if TYPE_CHECKING:
+    from forecastlab.fit import Fit
+    from forecastlab.results import Results
 
 SUMMARY_FILE: Final = "summary.json"
 
@@ -73,23 +79,18 @@ def read_request(company: str, as_of: str | None, out: Path | None, seed: int | 
     DataError
         With every fault of the data.
     """
-    day = None if as_of is None else _parse_day(as_of)
+    if as_of is not None:
+        _parse_day(as_of)
     folder = notebooks.find_company(company)
     notebook = notebooks.find_notebook(NOTEBOOK_FILE)
     defaults = notebooks.parameters_of(notebook)
     tables = read_tables(folder)
-    first, last = _recorded_span(tables)
-    if day is not None and day < first:
-        raise UsageError(
-            f"--as-of {day}: nothing was known then; the first event was recorded on {first}. Choose a day from "
-            "then on."
-        )
     return Request(
         tables=tables,
         notebook=notebook,
         runs=ledger.runs_folder(folder, out),
-        as_of=day or last,
-        as_of_given=day is not None,
+        as_of=chosen_day(tables, as_of).date(),
+        as_of_given=as_of is not None,
         seed=cast(int, defaults.get("seed", 0)) if seed is None else seed,
         language=language or tables.company.language,
     )
@@ -102,6 +103,24 @@ def _parse_day(text: str) -> date:
     except ValueError:
         pass
     raise UsageError(f"--as-of {text!r} is not a date. Write it as year-month-day, for instance 2026-09-25.")
+
+
+def chosen_day(tables: Tables, as_of: str | None = None) -> pd.Timestamp:
+    """Return the as-of date of a run: the one given, else the day of the newest record; never the wall clock.
+
+    Raises
+    ------
+    UsageError
+        The text is no date, or nothing was known on that day.
+    """
+    first, last = _recorded_span(tables)
+    day = _parse_day(as_of) if as_of else last
+    if day < first:
+        raise UsageError(
+            f"--as-of {day}: nothing was known then; the first event was recorded on {first}. Choose a day from "
+            "then on."
+        )
+    return pd.Timestamp(day)
 
 
 def _recorded_span(tables: Tables) -> tuple[date, date]:
@@ -184,3 +203,49 @@ def _write_manifest(
         seed=int(summary.get("seed", request.seed)),
         diagnostics=summary.get("diagnostics", {}),
     )
+
+
+def deliver(
+    tables: Tables, results: Results, fitted: Fit, run_dir: str, seed: int, language: str | None = None
+) -> Path:
+    """Write a run from inside the notebook: into the staging folder of the command, else into a run folder of its own.
+
+    Parameters
+    ----------
+    tables : Tables
+    results : Results
+    fitted : Fit
+    run_dir : str
+        The staging folder of ``forecastlab weekly``; empty under plain papermill or in JupyterLab, where the run is
+        published under the company's ``runs`` without the executed notebook.
+    seed : int
+    language : {"fr", "en"}, optional
+
+    Returns
+    -------
+    Path
+        The folder that holds the report.
+    """
+    from forecastlab import pipeline  # loads PyMC, which the rest of this module does not need
+
+    spoken = language or results.company.language
+    decided: dict[str, object] = {"as_of": results.as_of.date().isoformat(), "seed": seed, "language": spoken}
+    if run_dir:
+        pipeline.save(results, fitted, Path(run_dir), seed, decided, spoken)
+        return Path(run_dir)
+    identity = ledger.run_id(tables.sources, decided, seed)
+    day = results.as_of.date()
+    with ledger.open_run(ledger.runs_folder(tables.company.folder), day, identity) as staging:
+        pipeline.save(results, fitted, staging.path, seed, decided, spoken)
+        _refuse_changed(tables)
+        summary = _read_summary(staging.path)
+        ledger.write_manifest(
+            staging,
+            status=summary["status"],
+            as_of=day,
+            inputs=tables.sources,
+            parameters=decided,
+            seed=seed,
+            diagnostics=summary["diagnostics"],
+        )
+    return staging.final

@@ -1,0 +1,135 @@
+"""What the notebooks show: small tables and plots of a run, ready to display. They compute nothing that matters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import arviz as az
+import numpy as np
+import pandas as pd
+from IPython.display import Markdown
+from matplotlib.figure import Figure
+
+from forecastlab import report
+from forecastlab.checks import LEVEL, share_inside
+from forecastlab.fit import Fit
+from forecastlab.pipeline import Prepared
+from forecastlab.report import doubts
+from forecastlab.report.wording import load
+from forecastlab.results import Results
+from forecastlab.schema import ALL
+from forecastlab.tables import Tables
+
+BAND: Final = (0.1, 0.5, 0.9)
+SHOWN_SCALES: Final = 40
+_MARKDOWN: Final = str.maketrans({c: f"\\{c}" for c in "\\`*_{}[]<>()#+-.!|$&~"})
+
+
+def escaped(text: object) -> str:
+    """Return a text in which nothing is Markdown, HTML or mathematics: names are data."""
+    return str(text).translate(_MARKDOWN)
+
+
+def company_view(tables: Tables, day: pd.Timestamp) -> Markdown:
+    """Say which company is forecast as of which day, and what the reader doubted."""
+    company = tables.company
+    said = [f"**{escaped(company.name)}**, as of **{day.date()}**: {len(tables.deals)} deals, {len(tables.events)} events."]
+    if company.simulated:
+        said.append("**This company is simulated: no such customer, person or deal exists.**")
+    said.append("\n".join(f"- {escaped(doubt)}" for doubt in tables.doubts))
+    return Markdown("\n\n".join(said))
+
+
+def snapshot_view(prepared: Prepared) -> pd.DataFrame:
+    """Return, by milestone: open deals, spells that moved on and were lost, days of exposure, age bins."""
+    history, rows = prepared.history, prepared.cells.rows
+    by = rows.groupby("milestone")[["exits", "moved", "exposure"]].sum().reindex(range(history.n_milestones), fill_value=0)
+    state = history.deals["state"]
+    return pd.DataFrame(
+        {
+            "milestone": prepared.company.keys,
+            "open deals": [int((state == k).sum()) for k in range(history.n_milestones)],
+            "moved on": by["moved"].to_numpy(),
+            "lost": (by["exits"] - by["moved"]).to_numpy(),
+            "exposure (days)": by["exposure"].round().astype(int).to_numpy(),
+            "age bins": [len(edges) + 1 for edges in prepared.cells.grid.age_edges],
+        }
+    ).set_index("milestone")
+
+
+def energy_plot(fitted: Fit) -> Any:
+    """Return the energy plot of the chains."""
+    return az.plot_energy(fitted.posterior)
+
+
+def rank_plot(fitted: Fit) -> Any:
+    """Return rank plots of the scales of the stage model that mix least well."""
+    worst = az.ess(fitted.posterior, var_names=["scale"])
+    values = (worst["posterior"] if "posterior" in worst else worst)["scale"]
+    names = list(values.sortby(values)["scaled"].to_numpy()[:6])
+    return az.plot_rank(fitted.posterior, var_names=["scale"], coords={"scaled": names})
+
+
+def scale_table(fitted: Fit) -> pd.DataFrame:
+    """Return median and 80 % interval of every learned scale."""
+    scale = fitted.posterior["posterior"]["scale"]
+    found = scale.quantile(list(BAND), dim=("chain", "draw")).to_numpy().T
+    table = pd.DataFrame(found, index=list(scale["scaled"].to_numpy()), columns=["10 %", "median", "90 %"])
+    return table.round(3).head(SHOWN_SCALES)
+
+
+def inside_view(found: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Return the shares of cells within their 80 % intervals."""
+    return pd.DataFrame(
+        {f"{what} within {LEVEL:.0%}": [share_inside(table, what) for table in found.values()] for what in ("exits", "moved")},
+        index=[f"by {name}" for name in found],
+    ).round(2)
+
+
+def exits_plot(check: pd.DataFrame) -> Figure:
+    """Plot exits seen (points) against their 80 % posterior predictive intervals, by milestone and cell."""
+    names = list(dict.fromkeys(check["milestone"]))
+    figure = Figure(figsize=(10, 2.2 * len(names)), layout="constrained")
+    for axes, name in zip(np.atleast_1d(figure.subplots(len(names), 1)), names, strict=True):
+        part = check[check["milestone"] == name]
+        place = np.arange(len(part))
+        axes.vlines(place, part["exits_low"], part["exits_high"], color="#7a9cc6", linewidth=6)
+        axes.plot(place, part["exits"], "o", color="#222222", markersize=4)
+        axes.set_title(name, loc="left", fontsize=10, parse_math=False)
+        axes.set_ylabel("exits")
+        axes.set_xticks(place)
+    axes.set_xlabel("age bin")
+    return figure
+
+
+def forecast_view(results: Results) -> pd.DataFrame:
+    """Return median and 80 % interval of revenue by quarter and source."""
+    table = results.forecast
+    kept = table[(table["segment"] == ALL) & (table["target"] == "revenue") & ~table["period"].str.contains("-")]
+    kept = kept[kept["output_type_id"].isin(BAND)]
+    wide = kept.pivot_table(index=["period_end", "period", "source"], columns="output_type_id", values="value", sort=False)
+    wide.columns = pd.Index(["10 %", "median", "90 %"])
+    return wide.droplevel("period_end").round(-2)
+
+
+def milestone_view(results: Results) -> pd.DataFrame:
+    """Return conversion and days by milestone for the whole company: median and 80 % interval."""
+    table = results.milestones[results.milestones["segment"] == ALL]
+    wide = table.pivot_table(index=["milestone", "quantity"], columns="quantile", values="value", sort=False)
+    wide.columns = pd.Index(["10 %", "median", "90 %"])
+    return wide.round(2)
+
+
+def doubts_view(results: Results, language: str | None) -> Markdown:
+    """Return what to doubt, in the words of the report."""
+    wording = load(language or results.company.language)
+    sentences = [doubts.sentence(doubt, results.company, wording) for doubt in results.doubts]
+    return Markdown("\n".join(f"- {escaped(sentence)}" for sentence in sentences) or "Nothing stands out.")
+
+
+def published_view(results: Results, folder: Path, language: str | None) -> Markdown:
+    """Return the sentences of the report and the name of the run folder."""
+    lines = [escaped(sentence) for sentence in report.sentences(results, language)]
+    return Markdown("\n\n".join([*lines, f"Status: **{results.status}**. Run folder: {escaped(folder.name)}"]))
