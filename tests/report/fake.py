@@ -94,6 +94,8 @@ DOUBTS = (
     Doubt("segment_unseen", {"segment": "region=Export"}),
     Doubt("zombies", {"count": 3, "days": 412}),
     Doubt("no_amount", {"count": 6}),
+    Doubt("budget_outside", {"period": "2026Q2"}),
+    Doubt("data_doubts", {"count": 3}),
     Doubt("data", {"text": "events.csv, line 812: date in the future. Correct the date."}),
 )
 

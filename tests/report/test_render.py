@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from forecastlab.config import Milestone
-from forecastlab.report import render
+from forecastlab.report import render, sentences
 from forecastlab.report.numbers import numbers
 from forecastlab.report.sentence import headlines
 from forecastlab.report.wording import load
@@ -269,3 +269,39 @@ def test_dates_may_be_plain_dates() -> None:
         period_end=pd.to_datetime(base.forecast["period_end"]).dt.date,
     )
     assert numbers(replace(base, forecast=forecast)) == numbers(base)
+
+
+def test_the_sentences_are_plain_text_for_current_next_and_twelve_months() -> None:
+    run = fake.results("en")
+    first, second, year = sentences(run)
+    assert first.startswith("2026Q3: ")
+    assert second == "2026Q4: between 240 and 610 k€ (8 chances in 10). You can count on 240 k€ at 90%."
+    assert year.startswith("Next 12 months: between ")
+    assert "Vous pouvez compter sur 240 k€ à 90 %." in sentences(run, "fr")[1]
+    assert not re.search(r"[<>\u00a0\u202f]|&\w+;", " ".join((first, second, year, *sentences(run, "fr"))))
+
+
+def test_the_sentences_never_hide_a_failed_check() -> None:
+    said_first, *rest = sentences(fake.results("en", status="watermarked"))
+    assert said_first.startswith("Do not decide on these numbers. ")
+    assert tuple(rest) == sentences(fake.results("en"))
+
+
+@pytest.mark.parametrize(
+    ("doubt", "french", "english"),
+    [
+        (Doubt("budget_outside", {"period": "2026Q2"}), "2026Q2 a été laissée de côté", "2026Q2 was left out"),
+        (Doubt("data_doubts", {"count": 1}), "1 anomalie qui n’arrête pas", "1 oddity that does not stop"),
+        (Doubt("data_doubts", {"count": 3}), "3 anomalies qui n’arrêtent pas", "3 oddities that do not stop"),
+        (Doubt("zombies", {"count": 2, "days": 412}), "(412 jours ou plus)", "(412 days or more)"),
+        (
+            Doubt("unproven", {"milestone": "trial", "count": 2}),
+            "ont annoncé « Essai réussi »",
+            "claimed “Trial passed”",
+        ),
+    ],
+)
+def test_doubts_are_told_in_words(doubt: Doubt, french: str, english: str) -> None:
+    run = fake.results("fr", doubts=(doubt,))
+    assert french in words(render(run))
+    assert english in words(render(run, "en"))

@@ -133,9 +133,9 @@ def test_every_doubt_has_a_sentence(language: str) -> None:
 def test_doubts_count_and_name_things() -> None:
     company = fake.company()
     one = doubts.sentence(Doubt("zombies", {"count": 1, "days": 1412}), company, load("en"))
-    assert one.startswith("1 open deal is older than any deal that ever closed (1,412 days)")
+    assert one.startswith("1 open deal has stood at its milestone longer than any deal that ever left it (1,412 days).")
     many = doubts.sentence(Doubt("unproven", {"milestone": "trial", "count": 4}), company, load("fr"))
-    assert many.startswith("4 affaires en cours annoncent «\u00a0Essai réussi\u00a0» sans preuve")
+    assert many.startswith("4 affaires ont annoncé «\u00a0Essai réussi\u00a0» sans preuve")
     assert "Export (region)" in doubts.sentence(
         Doubt("segment_unseen", {"segment": "region=Export"}), company, load("en")
     )

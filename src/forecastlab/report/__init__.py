@@ -2,5 +2,6 @@
 
 from forecastlab.report.figures import forecast_figure, milestone_figure
 from forecastlab.report.html import render
+from forecastlab.report.sentence import sentences
 
-__all__ = ["forecast_figure", "milestone_figure", "render"]
+__all__ = ["forecast_figure", "milestone_figure", "render", "sentences"]

@@ -33,6 +33,10 @@ _PLAIN: Final[Mapping[str, str]] = {
     "segment_unseen": _(
         "No past deal belongs to {segment}: its numbers are those of a group that could resemble any of the others."
     ),
+    "budget_outside": _(
+        "A budget line for {period} was left out: the period is over, or lies beyond the forecast. Correct it in "
+        "company.toml."
+    ),
     "retried": _(
         "The check “{gate}” failed at first and passed on a second, more careful calculation. The numbers are usable."
     ),
@@ -57,8 +61,8 @@ _COUNTED: Final[Mapping[str, tuple[str, tuple[str, str]]]] = {
     "unproven": (
         "count",
         n_(
-            "{n} open deal claims “{milestone}” without evidence. It is counted at its last proven milestone.",
-            "{n} open deals claim “{milestone}” without evidence. They are counted at their last proven milestone.",
+            "{n} deal claimed “{milestone}” without evidence. It was counted at its last proven milestone.",
+            "{n} deals claimed “{milestone}” without evidence. They were counted at their last proven milestone.",
         ),
     ),
     "wins_without_amount": (
@@ -71,9 +75,10 @@ _COUNTED: Final[Mapping[str, tuple[str, tuple[str, str]]]] = {
     "zombies": (
         "count",
         n_(
-            "{n} open deal is older than any deal that ever closed ({days} days). Close it or prove that it lives.",
-            "{n} open deals are older than any deal that ever closed ({days} days). Close them or prove "
-            "that they live.",
+            "{n} open deal has stood at its milestone longer than any deal that ever left it ({days} days). Close it "
+            "or prove that it lives.",
+            "{n} open deals have stood at their milestone longer than any deal that ever left it ({days} days or "
+            "more). Close them or prove that they live.",
         ),
     ),
     "no_amount": (
@@ -81,6 +86,13 @@ _COUNTED: Final[Mapping[str, tuple[str, tuple[str, str]]]] = {
         n_(
             "{n} open deal has no amount. The amount was drawn from those of your past deals.",
             "{n} open deals have no amount. The amounts were drawn from those of your past deals.",
+        ),
+    ),
+    "data_doubts": (
+        "count",
+        n_(
+            "The data hold {n} oddity that does not stop a run. `forecastlab check` shows it with its file and line.",
+            "The data hold {n} oddities that do not stop a run. `forecastlab check` lists them with file and line.",
         ),
     ),
 }

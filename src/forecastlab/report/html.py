@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from forecastlab.report import doubts, figures, tables
 from forecastlab.report.numbers import Numbers, numbers
-from forecastlab.report.sentence import headlines
+from forecastlab.report.sentence import headlines, warning
 from forecastlab.report.svg import inline_svg
 from forecastlab.report.tables import Table
 from forecastlab.report.wording import Wording, load
@@ -53,6 +53,7 @@ def render(results: Results, language: str | None = None) -> str:
         language=wording.language,
         results=results,
         as_of=wording.date(results.as_of),
+        warning=warning(wording),
         headlines=headlines(found, results.company.currency, wording),
         pictures=_forecast_svgs(results, found, wording),
         milestone_pictures=_milestone_svgs(results, found, wording),

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from forecastlab.periods import Period
-from forecastlab.report.numbers import MEDIAN, Numbers, tail
-from forecastlab.report.wording import Unit, Wording
+from forecastlab.report.numbers import MEDIAN, Numbers, numbers, tail
+from forecastlab.report.wording import Unit, Wording, load
+from forecastlab.results import Results
 from forecastlab.schema import NEXT_12_MONTHS
 
 LEVEL = 0.8  # 8 chances in 10: the interval of the sentence
@@ -38,6 +39,40 @@ class Headline:
     sentence: Markup
     detail: str
     wide: str
+
+
+def sentences(results: Results, language: str | None = None) -> tuple[str, ...]:
+    """Return what is said on top of the report as plain text, for the command line and the notebook.
+
+    Parameters
+    ----------
+    results : Results
+    language : {"fr", "en"}, optional
+        Default: the company's.
+
+    Returns
+    -------
+    tuple of str
+        One sentence a period: the current quarter, the next one, the next twelve months. Where a check of the
+        calculation failed, the warning comes first, so that the numbers are never read without it.
+
+    Raises
+    ------
+    ValueError
+        If the report does not speak the language.
+    """
+    wording = load(language or results.company.language)
+    said = tuple(line.sentence.striptags() for line in headlines(numbers(results), results.company.currency, wording))
+    return said if results.status == "ok" else (" ".join(warning(wording)), *said)
+
+
+def warning(wording: Wording) -> tuple[str, str]:
+    """Return what is said where a check of the calculation failed: what to do, and why."""
+    _ = wording.say
+    return (
+        _("Do not decide on these numbers."),
+        _("A check of the calculation failed; which one stands under “What to doubt”."),
+    )
 
 
 def headlines(found: Numbers, currency: str, wording: Wording) -> tuple[Headline, ...]:
