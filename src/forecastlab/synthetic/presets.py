@@ -134,19 +134,18 @@ def _demo_segments() -> tuple[Segment, ...]:
 
 
 def _demo_budget() -> tuple[Budget, ...]:
-    # Near the 10, 40 and 70 % points of what these quarters bring under the truth, so that the verdicts differ.
-    return (
-        Budget(
-            label="Charges fixes + embauche d'un ingénieur d'application",
-            amount=780_000,
-            period="2026Q4",
-            confidence=0.9,
-        ),
-        Budget(label="Charges fixes + banc d'essai multicœur", amount=1_250_000, period="2026Q4", confidence=0.8),
-        Budget(
-            label="Charges fixes + embauche d'un ingénieur validation", amount=620_000, period="2027Q1", confidence=0.8
-        ),
-        Budget(label="Charges fixes + certification du noyau", amount=1_400_000, period="2027Q1", confidence=0.9),
+    # Lines of one period add up; the totals lie low, at and high in what these quarters bring, so that verdicts differ.
+    rows = (
+        ("Charges fixes", 780_000, "2026Q4", 0.9),
+        ("Embauche d'un ingénieur d'application", 60_000, "2026Q4", 0.9),
+        ("Banc d'essai multicœur", 410_000, "2026Q4", 0.8),
+        ("Charges fixes", 620_000, "2027Q1", 0.9),
+        ("Embauche d'un ingénieur validation", 110_000, "2027Q1", 0.8),
+        ("Certification du noyau", 670_000, "2027Q1", 0.9),
+    )
+    return tuple(
+        Budget(label=label, amount=amount, period=period, confidence=confidence)
+        for label, amount, period, confidence in rows
     )
 
 
