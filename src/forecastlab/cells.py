@@ -1,9 +1,9 @@
 """Exposure and events per cell: the sufficient statistics of the stage model.
 
-A cell is milestone x age bin x calendar cell x rush x amount band x groups. Its *exposure* is the time deals spent in it
-(days), *exits* the spells that ended in it, *moved* those that ended by moving on. With hazards constant in a cell the
-likelihood depends on the spells only through these three numbers, exactly under right censoring and delayed entry; its
-size depends on the cells, not on the deals.
+A cell is milestone x age bin x calendar cell x rush x amount band x groups. Its *exposure* is the time deals spent in
+it (days), *exits* the spells that ended in it, *moved* those that ended by moving on. With hazards constant in a cell
+the likelihood depends on the spells only through these three numbers, exactly under right censoring and delayed entry;
+its size depends on the cells, not on the deals.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ class Cells:
     ----------
     grid : Grid
     rows : DataFrame
-        One row a non-empty cell: ``milestone, age, calendar, rush, band``, one column ``group_0, group_1 ...`` a segment
-        (level numbers), ``exits, moved`` (counts) and ``exposure`` (days).
+        One row a non-empty cell: ``milestone, age, calendar, rush, band``, one column ``group_0, group_1 ...`` a
+        segment (level numbers), ``exits, moved`` (counts) and ``exposure`` (days).
     destinations : int array, (milestone K, age A, destination K + 1)
         Spells that moved on, by where to; destination K is won.
     """
@@ -61,7 +61,8 @@ def split_spells(spells: pd.DataFrame, grid: Grid) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``spell`` (row number), ``age, calendar, rush`` (cell numbers), ``exposure`` (days), ``last`` (the spell ends here).
+        ``spell`` (row number), ``age, calendar, rush`` (cell numbers), ``exposure`` (days), ``last`` (the spell ends
+        here).
     """
     start = spells["start"].to_numpy(dtype=float)
     lo = start + spells["entry_age"].to_numpy(dtype=float)
@@ -126,15 +127,18 @@ def rush_at(instant: Floats, grid: Grid, quarter_ends: Floats | None = None) -> 
         return np.zeros(len(instant), dtype=np.int64)
     position = np.minimum(np.searchsorted(ends, instant, side="right"), len(ends) - 1)
     rest = ends[position] - instant
-    return ((rest > 0) & (rest <= RUSH_DAYS) & (instant >= grid.starts[0])).astype(np.int64)
+    rushed = (rest > 0) & (rest <= RUSH_DAYS) & (instant >= grid.starts[0])
+    return np.asarray(rushed, dtype=np.int64)
 
 
 def _is_last(spell: Ints, end: Floats) -> npt.NDArray[np.bool_]:
     order = np.lexsort((end, spell))
     last = np.zeros(len(spell), dtype=bool)
     ordered = spell[order]
-    last[order[np.append(ordered[1:] != ordered[:-1], True)]] = True
-    return last if len(spell) else last[:0]
+    ends = np.ones(len(spell), dtype=bool)
+    ends[:-1] = ordered[1:] != ordered[:-1]
+    last[order[ends]] = True
+    return last
 
 
 def _sum_pieces(pieces: pd.DataFrame, spells: pd.DataFrame, grid: Grid, segments: tuple[str, ...]) -> pd.DataFrame:

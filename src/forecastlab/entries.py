@@ -6,6 +6,7 @@ Weeks are counted backwards from the end of the as-of day, so that the newest we
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -47,7 +48,8 @@ class Entries:
     entry : int array, (K + 1,)
         Recent arrivals by the milestone they entered at; K: signed at once.
     amounts : DataFrame
-        ``group_0 ...``, ``n, mean, ss``: count, mean and sum of squared deviations of the log of positive first amounts.
+        ``group_0 ...``, ``n, mean, ss``: count, mean and sum of squared deviations of the log of positive first
+        amounts.
     zero_amounts : tuple of int
         (zero, known) first amounts.
     known : int array, (K, 2)
@@ -113,7 +115,8 @@ def _weekly(entered: Floats, now: float) -> tuple[Ints, Floats]:
     weeks = int(min(max((now - entered.min()) // 7, 1), WEEKS))
     ago = np.floor((now - entered) / 7).astype(np.int64)
     counts = np.bincount(ago[(ago >= 0) & (ago < weeks)], minlength=weeks)[::-1]
-    return counts.astype(np.int64), now - 7.0 * (np.arange(weeks)[::-1] + 0.5)
+    middle = now - 7.0 * (np.arange(weeks)[::-1] + 0.5)
+    return counts.astype(np.int64), np.asarray(middle, dtype=float)
 
 
 def _mix(groups: pd.DataFrame) -> pd.DataFrame:
@@ -175,7 +178,6 @@ def _reopenings(history: History) -> tuple[Floats, Floats]:
         back = length[closed["exit"] == rp.MOVED]
         reopened[row] = np.bincount(np.searchsorted(REOPEN_EDGES, back, side="right"), minlength=bins)
         at_risk[row] = [
-            float(np.clip(length, lo, min(hi, 1e9)).sum() - lo * len(length))
-            for lo, hi in zip(bounds[:-1], bounds[1:], strict=True)
+            float(np.clip(length, lo, min(hi, 1e9)).sum() - lo * len(length)) for lo, hi in pairwise(bounds)
         ]
     return reopened, at_risk

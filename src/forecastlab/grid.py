@@ -41,7 +41,8 @@ class Grid:
     age_edges : tuple of float arrays
         For each milestone the inner edges in days, increasing; n edges make n + 1 bins, the last one open.
     starts : float array
-        First instants of the calendar cells 1, 2, ...; cell 0 is all that came before, the last cell holds the as-of day.
+        First instants of the calendar cells 1, 2, ...; cell 0 is all that came before, the last cell holds the as-of
+        day.
     season : int array
         Quarter of the year (0 to 3) of each calendar cell; -1 where no season is estimated.
     unit : {"Q", "M"}

@@ -13,12 +13,13 @@ Words
 *episode*
     0 until a deal is first reopened, then 1, and so on.
 
-Example: a need is proven on 3 March and its demonstration on 10 April, recorded on 12 April. As of 11 April the deal has
-one spell, in the first milestone, still running at age 39.5 days; as of 12 April it has two, and the first one ended with
-*moved on* at age 38.
+Example: a need is proven on 3 March and its demonstration on 10 April, recorded on 12 April. As of 11 April the deal
+has one spell, in the first milestone, still running at age 39.5 days; as of 12 April it has two, and the first one
+ended with *moved on* at age 38.
 
-Time is a float: days since 1970-01-01 00:00 on the wall clock of the company's zone. A fact known only by its date sits at
-noon of that day; two facts in the order of one date are a third of a day apart, the mean gap of two uniform instants.
+Time is a float: days since 1970-01-01 00:00 on the wall clock of the company's zone. A fact known only by its date
+sits at noon of that day; two facts in the order of one date are a third of a day apart, the mean gap of two
+uniform instants.
 """
 
 from __future__ import annotations
@@ -58,11 +59,12 @@ class History:
     n_milestones : int
         K; states are milestones 0 to K-1, won K, lost K + 1.
     spells : DataFrame
-        ``deal, state, start, stop, entry_age, exit`` (``replay.STAYED, MOVED, LOST_EXIT``), ``destination`` (state or -1),
-        ``episode, amount`` (known at the start; NaN: none) and one column a segment.
+        ``deal, state, start, stop, entry_age, exit`` (``replay.STAYED, MOVED, LOST_EXIT``), ``destination`` (state
+        or -1), ``episode, amount`` (known at the start; NaN: none) and one column a segment.
     deals : DataFrame
-        One row a deal that proved a milestone or was signed: ``deal_id, state, age, amount, entered`` (time),
-        ``entry_state, entry_amount``, ``last_milestone`` (the furthest one proven), segments. The row number is ``deal`` in the other tables.
+        One row a deal that proved a milestone or was signed: ``deal_id, state`` (-1: reopened without a milestone),
+        ``age, amount, entered`` (time), ``entry_state, entry_amount``, ``last_milestone`` (the furthest one proven,
+        also while closed; -1: none), segments. The row number is ``deal`` in the other tables.
     wins : DataFrame
         Standing wins: ``deal, day`` (date of signature), ``amount`` (0 where none was ever known), ``amount_known``,
         segments.
@@ -98,22 +100,22 @@ def snapshot(tables: Tables, as_of: pd.Timestamp) -> History:
     """
     known = _known(tables, as_of)
     unproven = _unproven(known, tables)
-    used = _proving(known, tables)
+    used = _entering(_proving(known, tables))
     now = (as_of.normalize() + _DAY - _EPOCH) / _DAY
     ids, deal = np.unique(used["deal_id"].to_numpy(dtype=object), return_inverse=True)
     milestones = pd.Index(tables.company.keys)
     played = rp.replay(
         deal.astype(np.int64),
-        used["event"].map(_CODES).to_numpy(dtype=np.int64),
-        milestones.get_indexer(used["milestone"]).astype(np.int64),
+        np.asarray(used["event"].map(_CODES), dtype=np.int64),
+        milestones.get_indexer(pd.Index(used["milestone"])).astype(np.int64),
         used["amount"].to_numpy(dtype=float),
         len(ids),
         len(milestones),
     )
     segments = _segments(tables, ids)
     spells = _spells(played, used, segments, now)
-    deals = _deals(played, spells, ids, segments, now, len(milestones))
-    spells = _delay_entry(spells, used, deal, len(ids), len(milestones))
+    deals = _deals(played, spells, ids, segments, now)
+    spells = _delay_entry(spells, known, ids, len(milestones))
     return History(
         as_of=as_of.normalize(),
         now=now,
@@ -129,7 +131,9 @@ def snapshot(tables: Tables, as_of: pd.Timestamp) -> History:
 def _known(tables: Tables, as_of: pd.Timestamp) -> pd.DataFrame:
     """Rows recorded by the end of the day, in replay order, without deals deleted by then."""
     events = tables.events
-    end = (as_of.normalize() + _DAY).tz_localize(tables.company.timezone)
+    # In some zones a day begins at one o'clock, or has two midnights: the first one is meant.
+    next_day = as_of.normalize() + _DAY
+    end = next_day.tz_localize(tables.company.timezone, ambiguous=True, nonexistent="shift_forward")
     known = events[(events["recorded_at"] < end) & (events["occurred_at"] < end)]
     gone = known.loc[known["event"] == DELETED].groupby("deal_id")["recorded_at"].max()
     if len(gone):
@@ -140,8 +144,9 @@ def _known(tables: Tables, as_of: pd.Timestamp) -> pd.DataFrame:
 
 
 def _unproven(known: pd.DataFrame, tables: Tables) -> pd.DataFrame:
-    claimed = known[(known["event"] == MILESTONE) & ~_has_proof(known, tables)]
-    proven = known[(known["event"] == MILESTONE) & _has_proof(known, tables)]
+    standing = (known["event"] == MILESTONE) & ~_undone(known)
+    claimed = known[standing & ~_has_proof(known, tables)]
+    proven = known[standing & _has_proof(known, tables)]
     keys = pd.MultiIndex.from_frame(claimed[["deal_id", "milestone"]])
     later = keys.isin(pd.MultiIndex.from_frame(proven[["deal_id", "milestone"]]))
     return claimed.loc[~later, ["deal_id", "milestone", "occurred_at"]].reset_index(drop=True)
@@ -154,17 +159,24 @@ def _has_proof(known: pd.DataFrame, tables: Tables) -> pd.Series:
 
 def _proving(known: pd.DataFrame, tables: Tables) -> pd.DataFrame:
     """Drop retracted milestones with their retraction; a claim without evidence keeps only its amount."""
-    position = pd.Series(np.arange(len(known)), index=known.index)
-    withdrawn = known[known["event"] == RETRACTED].groupby(["deal_id", "milestone"])
-    last = position.loc[known["event"] == RETRACTED].groupby([known["deal_id"], known["milestone"]]).max()
-    is_milestone = known["event"] == MILESTONE
-    undone = pd.Series(False, index=known.index)
-    if len(withdrawn):
-        keys = pd.MultiIndex.from_frame(known[["deal_id", "milestone"]])
-        undone = is_milestone & (position < pd.Series(last.reindex(keys).to_numpy(), index=known.index))
-    amount_only = (is_milestone & (undone | ~_has_proof(known, tables))) | (known["event"] == RETRACTED)
+    proves = (known["event"] == MILESTONE) & _has_proof(known, tables) & ~_undone(known)
+    amount_only = known["event"].isin([MILESTONE, RETRACTED]) & ~proves
     used = known.assign(event=known["event"].mask(amount_only, AMOUNT))
     return used[~amount_only | used["amount"].notna()].reset_index(drop=True)
+
+
+def _undone(known: pd.DataFrame) -> pd.Series:
+    """Tell the milestone events that a later retraction of the same milestone undoes."""
+    retracted = known.loc[known["event"] == RETRACTED, ["deal_id", "milestone"]]
+    last = retracted.assign(position=retracted.index).drop_duplicates(["deal_id", "milestone"], keep="last")
+    found = known[["deal_id", "milestone"]].merge(last, how="left", on=["deal_id", "milestone"])
+    return (known["event"] == MILESTONE) & (known.index.to_series() < found["position"].to_numpy(dtype=float))
+
+
+def _entering(used: pd.DataFrame) -> pd.DataFrame:
+    """Events of the deals that proved a milestone or were signed; the others never entered the pipeline."""
+    entering = used.loc[used["event"].isin([MILESTONE, WON]), "deal_id"]
+    return used[used["deal_id"].isin(entering)].reset_index(drop=True)
 
 
 def _segments(tables: Tables, ids: np.ndarray) -> pd.DataFrame:
@@ -207,21 +219,19 @@ def _deals(
     ids: np.ndarray,
     segments: pd.DataFrame,
     now: float,
-    n_milestones: int,
 ) -> pd.DataFrame:
     first = spells.drop_duplicates("deal", keep="first").set_index("deal")
     last = spells.drop_duplicates("deal", keep="last").set_index("deal")
-    furthest = spells[spells["state"] < n_milestones].drop_duplicates("deal", keep="last").set_index("deal")["state"]
     deals = pd.DataFrame(
         {
             "deal_id": ids,
-            "state": last["state"].reindex(range(len(ids)), fill_value=rp.OUTSIDE),
-            "age": now - last["start"].reindex(range(len(ids))),
+            "state": played.final,
+            "age": np.where(played.final == rp.OUTSIDE, np.nan, now - last["start"].reindex(range(len(ids)))),
             "amount": played.last_amount,
             "entered": first["start"].reindex(range(len(ids))),
             "entry_state": first["state"].reindex(range(len(ids)), fill_value=rp.OUTSIDE),
             "entry_amount": first["amount"].reindex(range(len(ids))),
-            "last_milestone": furthest.reindex(range(len(ids)), fill_value=rp.OUTSIDE),
+            "last_milestone": played.furthest,
         }
     )
     return pd.concat([deals, segments], axis=1)
@@ -242,18 +252,17 @@ def _wins(played: rp.Replayed, used: pd.DataFrame, segments: pd.DataFrame) -> pd
     return pd.concat([wins, segments.iloc[deal].reset_index(drop=True)], axis=1)
 
 
-def _delay_entry(
-    spells: pd.DataFrame, used: pd.DataFrame, deal: np.ndarray, n_deals: int, n_milestones: int
-) -> pd.DataFrame:
+def _delay_entry(spells: pd.DataFrame, known: pd.DataFrame, ids: np.ndarray, n_milestones: int) -> pd.DataFrame:
     """Count exposure only from a deal's first record where only survivors were recorded late.
 
     Deals first recorded weeks after they entered are survivors when all that were recorded on that day were still open;
     where closed deals came in with them, the company brought in its whole history and nothing is truncated.
     """
-    if used.empty or not used["recorded_known"].any():
+    if not known["recorded_known"].any():
         return spells
-    wall = (used["recorded_at"].dt.tz_localize(None) - _EPOCH) / _DAY
-    first = wall.groupby(deal).min().reindex(range(n_deals)).to_numpy()
+    n_deals = len(ids)
+    wall = (known["recorded_at"].dt.tz_localize(None) - _EPOCH) / _DAY
+    first = wall.groupby(known["deal_id"]).min().reindex(ids).to_numpy(dtype=float)
     entered = spells.groupby("deal")["start"].min().reindex(range(n_deals)).to_numpy()
     closed = spells[spells["state"] >= n_milestones].groupby("deal")["start"].min()
     closed_before = closed.reindex(range(n_deals)).to_numpy() < first

@@ -5,8 +5,8 @@ For a cell with exposure E, n exits and m of them moved on, with log total hazar
     log L = n t - E exp(t) + m o - n log(1 + exp(o))
 
 which is Poisson(n | E exp(t)) x Binomial(m | n, logistic(o)) without the constants. Both predictors are sums of table
-entries, so the operation gathers them by index. ``exp(t)`` is a product of exponentials taken once a table entry, not once
-a cell, and value and gradient come from one pass; generic graph code needed five to ten times as long.
+entries, so the operation gathers them by index. ``exp(t)`` is a product of exponentials taken once a table entry, not
+once a cell, and value and gradient come from one pass; generic graph code needed five to ten times as long.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pytensor.tensor.basic import as_tensor_variable
 from pytensor.tensor.type import dscalar, dvector
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True)
 def cell_logp(tempo, odds, index, exits, moved, exposure):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Return the log likelihood and its gradients; see the module's docstring.
 
@@ -73,31 +73,31 @@ class CellLogp(Op):
 
     __props__ = ()
 
-    def make_node(self, *inputs: Any) -> Apply:
+    def make_node(self, *inputs: Any) -> Apply[Any]:
         """Type the inputs and outputs."""
         return Apply(self, [as_tensor_variable(x) for x in inputs], [dscalar(), dvector(), dvector()])
 
-    def perform(self, node: Apply, inputs: Any, output_storage: Any) -> None:
+    def perform(self, node: Apply[Any], inputs: Any, output_storage: Any) -> None:
         """Evaluate outside numba graphs."""
         for storage, value in zip(output_storage, cell_logp(*inputs), strict=True):
             storage[0] = value
 
-    def infer_shape(self, fgraph: Any, node: Apply, shapes: Any) -> Any:
+    def infer_shape(self, fgraph: Any, node: Apply[Any], shapes: Any) -> Any:
         """Shapes of the outputs from those of the inputs."""
         return [(), shapes[0], shapes[1]]
 
-    def pullback(self, inputs: Any, outputs: Any, cotangents: Any) -> list[Variable]:
+    def pullback(self, inputs: Any, outputs: Any, cotangents: Any) -> list[Variable[Any, Any]]:
         """First derivatives of the value; the data have none."""
         return [cotangents[0] * outputs[1], cotangents[0] * outputs[2], *(disconnected_type() for _ in inputs[2:])]
 
-    def connection_pattern(self, node: Apply) -> list[list[bool]]:
+    def connection_pattern(self, node: Apply[Any]) -> list[list[bool]]:
         """Only the two tables are differentiable, and only through the value."""
         return [[True, False, False]] * 2 + [[False, False, False]] * 4
 
 
-@register_funcify_default_op_cache_key(CellLogp)
-def _funcify(op: CellLogp, node: Apply, **kwargs: Any) -> Any:
-    @numba_njit  # type: ignore[untyped-decorator]
+@register_funcify_default_op_cache_key(CellLogp)  # type: ignore[no-untyped-call, untyped-decorator]
+def _funcify(op: CellLogp, node: Apply[Any], **kwargs: Any) -> Any:
+    @numba_njit
     def compiled(tempo, odds, index, exits, moved, exposure):  # type: ignore[no-untyped-def]  # pragma: no cover
         return cell_logp(tempo, odds, index, exits, moved, exposure)
 

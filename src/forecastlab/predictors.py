@@ -1,8 +1,8 @@
 """The linear predictors of the model, as matrices: which effects add up to which table entries.
 
-Every part of the model that is estimated by the sampler is a *predictor*: a table ``theta = offset + map @ u`` of Gaussian
-*effects* ``u_j ~ Normal(0, unit_j x scale_j)``. An effect either shares a scale that is learned (groups, shocks, steps of a
-random walk over ages ...) or has a fixed one (intercepts). Five predictors:
+Every part of the model that is estimated by the sampler is a *predictor*: a table ``theta = offset + map @ u`` of
+Gaussian *effects* ``u_j ~ Normal(0, unit_j x scale_j)``. An effect either shares a scale that is learned (groups,
+shocks, steps of a random walk over ages ...) or has a fixed one (intercepts). Five predictors:
 
 ``tempo``    log total hazard per day, by cell of the stage model
 ``odds``     logit of moving on among the exits, by the same cells
@@ -10,9 +10,10 @@ random walk over ages ...) or has a fixed one (intercepts). Five predictors:
 ``amount``   mean log amount less a constant, by combination of groups
 ``spread``   log standard deviation of log amounts, by combination of groups
 
-Table of ``tempo`` and ``odds`` (``Layout``); k milestone, a age bin, g level of a segment column, q calendar cell, b band:
-``age[k, a]`` intercept and age profile, ``c0[k, g], c1[k, g] ...`` groups, ``calendar[k, q]`` shocks and season, ``band[k, b]`` amounts,
-``rush[k]`` the last days of a quarter. A cell's predictor is the sum of one entry of each.
+Table of ``tempo`` and ``odds`` (``Layout``); k milestone, a age bin, g level of a segment column, q calendar cell,
+b band: ``age[k, a]`` intercept and age profile, ``c0[k, g], c1[k, g] ...`` groups, ``calendar[k, q]`` shocks and
+season, ``band[k, b]`` amounts, ``rush[k]`` the last days of a quarter. A cell's predictor is the sum of one
+entry of each.
 """
 
 from __future__ import annotations
@@ -157,7 +158,7 @@ def stage_predictor(kind: str, grid: Grid, priors: Priors, persistence: float) -
 
 
 def _stage_scales(kind: str, priors: Priors, terms: list[Term]) -> dict[str, Scale]:
-    """Prior of every learned scale: the field of ``Priors`` named after it, without the number of a milestone or column."""
+    """Prior of every learned scale: the field of ``Priors`` named after it, less the number of milestone or column."""
     names = {term.scale for term in terms if term.scale is not None}
     return {name: getattr(priors, f"{kind}_{name.split('.')[0]}") for name in names}
 
@@ -212,11 +213,11 @@ def _milestones(pattern: Floats, k: int) -> Floats:
     """
     directions = alike_root(k)
     effects, levels = pattern.shape
-    return np.einsum("im,sc->ismc", directions, pattern).reshape(k * effects, k, levels)
+    return np.asarray(np.einsum("im,sc->ismc", directions, pattern).reshape(k * effects, k, levels))
 
 
 def alike_root(k: int) -> Floats:
-    """Return a root of the correlation matrix with ``ALIKE`` off the diagonal: effects = z @ root, (direction, milestone)."""
+    """Return a root (direction, milestone) of the correlation with ``ALIKE`` off the diagonal: it is root.T @ root."""
     together = np.full((1, k), np.sqrt((1 + (k - 1) * ALIKE) / k))
     return np.concatenate([together, np.sqrt(1 - ALIKE) * contrasts(k)])
 

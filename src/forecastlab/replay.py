@@ -42,6 +42,8 @@ class Replayed(NamedTuple):
     win_row, win_amount : arrays, one value a deal
         The event of the standing win and its amount (NaN: no amount was ever known).
     last_amount : float array, one value a deal
+    final, furthest : int arrays, one value a deal
+        State after the last event, and the furthest milestone proven, also while the deal was closed (-1: none).
     """
 
     deal: Ints
@@ -55,9 +57,11 @@ class Replayed(NamedTuple):
     win_row: Ints
     win_amount: Floats
     last_amount: Floats
+    final: Ints
+    furthest: Ints
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True)
 def _replay(deal, kind, milestone, amount, n_deals, n_milestones):  # type: ignore[no-untyped-def]  # pragma: no cover
     n = len(deal)
     won, lost = n_milestones, n_milestones + 1
@@ -67,6 +71,7 @@ def _replay(deal, kind, milestone, amount, n_deals, n_milestones):  # type: igno
     win_row = np.full(n_deals, -1)
     win_amount = np.full(n_deals, np.nan)
     last_amount = np.full(n_deals, np.nan)
+    finals = np.full((2, n_deals), OUTSIDE)
     m = 0
     state, furthest, episode, current, spell = OUTSIDE, OUTSIDE, 0, np.nan, -1
     for i in range(n):
@@ -93,6 +98,7 @@ def _replay(deal, kind, milestone, amount, n_deals, n_milestones):  # type: igno
             win_row[d] = -1
             target = furthest
             episode += 1
+        finals[0, d], finals[1, d] = target, furthest
         if target == state:
             continue
         if state == lost and target == won:
@@ -112,7 +118,7 @@ def _replay(deal, kind, milestone, amount, n_deals, n_milestones):  # type: igno
             out_amount[m] = current
             spell = m
             m += 1
-    return out[:m], out_amount[:m], win_row, win_amount, last_amount
+    return out[:m], out_amount[:m], win_row, win_amount, last_amount, finals
 
 
 def replay(deal: Ints, kind: Ints, milestone: Ints, amount: Floats, n_deals: int, n_milestones: int) -> Replayed:
@@ -130,6 +136,22 @@ def replay(deal: Ints, kind: Ints, milestone: Ints, amount: Floats, n_deals: int
     -------
     Replayed
     """
-    out, amounts, win_row, win_amount, last_amount = _replay(deal, kind, milestone, amount, n_deals, n_milestones)
-    columns = [np.ascontiguousarray(out[:, i]) for i in range(7)]
-    return Replayed(*columns, amounts, win_row, win_amount, last_amount)
+    out, amounts, win_row, win_amount, last_amount, finals = _replay(
+        deal, kind, milestone, amount, n_deals, n_milestones
+    )
+    by_deal, state, ended, destination, start_row, stop_row, episode = (np.ascontiguousarray(c) for c in out.T)
+    return Replayed(
+        by_deal,
+        state,
+        ended,
+        destination,
+        start_row,
+        stop_row,
+        episode,
+        amounts,
+        win_row,
+        win_amount,
+        last_amount,
+        finals[0],
+        finals[1],
+    )

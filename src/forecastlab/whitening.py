@@ -4,12 +4,14 @@ The sampler moves ``z``; the effects of a predictor are
 
     u = sd ** (1 - w) * (mode + factor @ z)
 
-with ``sd`` their prior standard deviations at the current scales. ``w`` is the share of the information on an effect that
-comes from the data (partly centred effects: Gorinova, Moore and Hoffman 2020), ``mode`` and ``factor`` are the mode and a
-square root of the covariance of Laplace's approximation at plausible scales. The map is one to one and its Jacobian is
-accounted for, so the posterior is exact whatever the quality of the approximation; only the sampler's work depends on it.
+with ``sd`` their prior standard deviations at the current scales. ``w`` is the share of the information on an effect
+that comes from the data (partly centred effects: Gorinova, Moore and Hoffman 2020), ``mode`` and ``factor`` are the
+mode and a square root of the covariance of Laplace's approximation at plausible scales. The map is one to one and its
+Jacobian is accounted for, so the posterior is exact whatever the quality of the approximation; only the sampler's work
+depends on it.
 
-The scales at which the approximation is taken come from a few EM steps (Laird and Ware 1982) and are starting values only.
+The scales at which the approximation is taken come from a few EM steps (Laird and Ware 1982) and are starting values
+only.
 """
 
 from __future__ import annotations
@@ -127,7 +129,7 @@ def _laplace(predictor: Predictor, local: Local, sd: Floats, start: Floats) -> t
         _, gradient, information = local(predictor.offset + predictor.map @ effects)
         hessian = predictor.map.T @ information @ predictor.map + precision
         step = linalg.solve(hessian, predictor.map.T @ gradient - effects / sd**2, assume_a="pos")
-        step *= min(1.0, LARGEST_STEP / max(float(np.abs(predictor.map @ step).max()), 1e-12))
+        step *= min(1.0, LARGEST_STEP / max(float(np.abs(predictor.map @ step).max(initial=0.0)), 1e-12))
         effects += step
         if float(np.abs(step / sd).max()) < 1e-4:
             break
