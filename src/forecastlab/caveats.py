@@ -40,8 +40,8 @@ def doubts_of(tables: Tables, history: History, cells: Cells, draws: Draws, fitt
     """Return everything worth doubting about a run, gravest first."""
     failed = fitted.gates[~fitted.gates["passed"]]
     found = [
-        Doubt("gate_failed", {"gate": row.gate, "value": float(row.value), "threshold": float(row.threshold)})
-        for row in failed.itertuples()
+        Doubt("gate_failed", {"gate": str(gate), "value": float(value), "threshold": float(threshold)})
+        for gate, value, threshold in failed[["gate", "value", "threshold"]].to_numpy()
     ]
     found += [Doubt("retried", {"gate": gate}) for gate in fitted.retried if gate not in set(failed["gate"])]
     if history.reconstructed:
@@ -59,8 +59,8 @@ def _about_history(tables: Tables, history: History, cells: Cells) -> list[Doubt
         found.append(Doubt("few_wins", {"wins": len(history.wins)}))
     exits = cells.rows.groupby("milestone")["exits"].sum().reindex(range(history.n_milestones), fill_value=0)
     found += [
-        Doubt("prior_driven", {"what": tables.company.keys[int(k)], "exits": int(n)})
-        for k, n in exits.items()
+        Doubt("prior_driven", {"what": tables.company.keys[k], "exits": int(n)})
+        for k, n in enumerate(exits)
         if n < FEW_EXITS
     ]
     unproven = history.unproven["milestone"].value_counts()

@@ -33,8 +33,9 @@ def exits_check(prepared: Prepared, fitted: Fit, by: str = "age", seed: int = 1)
     Returns
     -------
     DataFrame
-        One row a milestone and cell: ``milestone, <by>, exposure`` (days), ``exits, exits_low, exits_high, moved, moved_low,
-        moved_high``; low and high bound the central 80 % of the replications.
+        One row a milestone and cell: ``milestone, <by>, exposure`` (days),
+        ``exits, exits_low, exits_high, moved, moved_low, moved_high``; low and high bound the central 80 % of the
+        replications.
     """
     rows, design = prepared.cells.rows, prepared.design
     posterior = thin(fitted.posterior["posterior"].to_dataset(), DRAWS)

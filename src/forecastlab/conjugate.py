@@ -1,8 +1,8 @@
 """What is known exactly given the counts: Dirichlet, Beta, Gamma and normal-inverse-gamma posteriors.
 
-Destinations of deals that move on, milestones where new deals enter, their mix of groups, whether an amount is known, how the
-signed amount differs from the quoted one, and the rate at which lost deals come back. None of these shares a parameter with
-the sampled model, so independent draws from their posteriors complete a draw of the joint posterior.
+Destinations of deals that move on, milestones where new deals enter, their mix of groups, whether an amount is known,
+how the signed amount differs from the quoted one, and the rate at which lost deals come back. None of these shares a
+parameter with the sampled model, so independent draws from their posteriors complete a draw of the joint posterior.
 """
 
 from __future__ import annotations
@@ -79,7 +79,9 @@ def draw_counts(
         destination=_destinations(cells, priors, size, rng),
         entry=np.cumsum(_dirichlet(_entry_weights(entries, priors), size, rng), axis=1),
         mix=np.cumsum(_dirichlet(_mix_weights(entries, n_levels, priors), size, rng), axis=1),
-        known=rng.beta(entries.known[:, 0] + priors.known, entries.known[:, 1] + priors.known / 10, (size, len(entries.known))),
+        known=rng.beta(
+            entries.known[:, 0] + priors.known, entries.known[:, 1] + priors.known / 10, (size, len(entries.known))
+        ),
         zero=rng.beta(zero + 0.1, amounts - zero + 10.0, size),
         unchanged=unchanged,
         ratio_mean=mean,

@@ -27,8 +27,8 @@ def budget_table(draws: Draws, history: History, company: Company) -> pd.DataFra
     Returns
     -------
     DataFrame
-        As described in ``results.Results.budget``: ``commit`` where the line is covered with the confidence asked for, ``no``
-        where that is less likely than not, else ``wait``.
+        As described in ``results.Results.budget``: ``commit`` where the line is covered with the confidence asked for,
+        ``no`` where that is less likely than not, else ``wait``.
     """
     column = draws.outputs.index(ALL)
     above: dict[str, float] = {}

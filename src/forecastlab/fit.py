@@ -1,8 +1,8 @@
 """The only place that samples: compile once, sample, judge, and give the posterior tables their names.
 
-The gates are those of Vehtari et al. 2021 ("Rank-normalization, folding, and localization") and Betancourt 2017: a fit that
-fails one is repeated once with longer and more careful sampling; what still fails is watermarked, or refused where the
-failure is gross.
+The gates are those of Vehtari et al. 2021 ("Rank-normalization, folding, and localization") and Betancourt 2017: a fit
+that fails one is repeated once with longer and more careful sampling; what still fails is watermarked, or refused
+where the failure is gross.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ GROSS: Final = {"r_hat": 1.1, "ess_bulk": 50.0, "ess_tail": 50.0, "divergent_sha
 class Sampler:
     """Settings of the sampler; the retry multiplies ``draws`` and ``tune`` and raises ``target_accept``."""
 
-    draws: int = 1000
+    draws: int = 1500
     tune: int = 500
     chains: int = 4
     cores: int = 2
@@ -86,9 +86,7 @@ def compile_model(design: Design, white: Mapping[str, Whitening], priors: Priors
     return Compiled(key, nutpie.compile_pymc_model(model, backend="numba"))
 
 
-def fit(
-    design: Design, white: Mapping[str, Whitening], compiled: Compiled, sampler: Sampler, seed: int
-) -> Fit:
+def fit(design: Design, white: Mapping[str, Whitening], compiled: Compiled, sampler: Sampler, seed: int) -> Fit:
     """Sample the posterior of a design and judge it.
 
     Parameters
@@ -121,7 +119,7 @@ def fit(
 
 
 def _sample(ready: Any, sampler: Sampler, seed: int, factor: int, target_accept: float) -> xr.DataTree:
-    return nutpie.sample(
+    tree: xr.DataTree = nutpie.sample(
         ready,
         draws=sampler.draws * factor,
         tune=sampler.tune * factor,
@@ -132,13 +130,16 @@ def _sample(ready: Any, sampler: Sampler, seed: int, factor: int, target_accept:
         save_warmup=False,
         progress_bar=False,
     )
+    return tree
 
 
 def _judged(
     tree: xr.DataTree, design: Design, white: Mapping[str, Whitening]
 ) -> tuple[pd.DataFrame, dict[str, Floats]]:
     effects = {kind: _effects(tree, kind, design, white[kind]) for kind in KINDS}
-    checked = {f"{kind}_effect": (("chain", "draw", f"{kind}_name"), value) for kind, value in effects.items()}
+    checked: dict[str, Any] = {
+        f"{kind}_effect": (("chain", "draw", f"{kind}_name"), value) for kind, value in effects.items()
+    }
     n_scales = sum(len(p.scales) for p in design.predictors.values())
     checked["scale"] = (("chain", "draw", "scaled"), tree["posterior"]["scale"].to_numpy()[..., :n_scales])
     checked["arrival_shape"] = (("chain", "draw"), tree["posterior"]["arrival_shape"].to_numpy())
@@ -178,7 +179,7 @@ def gates(sampled: xr.Dataset, stats: xr.Dataset) -> pd.DataFrame:
 
 
 def _worst(result: Any, pick: Any) -> float:
-    dataset = result["posterior"] if isinstance(result, xr.DataTree) and "posterior" in result else result
+    dataset = result.get("posterior", result)
     values = [np.asarray(dataset[name]).ravel() for name in dataset.data_vars]
     return float(pick(np.concatenate(values)))
 
@@ -245,4 +246,10 @@ def _tables(tree: xr.DataTree, effects: Mapping[str, Floats], design: Design) ->
         else:
             out[kind] = ((*sampled, f"{kind}_entry"), table)
             out[f"{kind}_effect"] = ((*sampled, f"{kind}_name"), effects[kind])
-    return xr.Dataset(out, coords={"scaled": names, **{f"{k}_name": list(design.predictors[k].labels) for k in ("arrival", "amount", "spread")}})
+    return xr.Dataset(
+        out,
+        coords={
+            "scaled": names,
+            **{f"{k}_name": list(design.predictors[k].labels) for k in ("arrival", "amount", "spread")},
+        },
+    )

@@ -146,5 +146,3 @@ def past_quarters(history: History, company: Company) -> pd.DataFrame:
             wins = signed_wins(history, period)
             rows.append((period.name, period.start, period.end, float(wins["amount"].sum()), len(wins)))
     return pd.DataFrame(rows, columns=["period", "period_start", "period_end", "revenue", "wins"])
-
-

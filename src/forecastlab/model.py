@@ -9,9 +9,9 @@ Free variables (dims):
 =================  ============  ===================================================================================
 
 The meaning of the predictors and of their effects is in ``predictors``; ``fit`` turns positions into tables with names.
-The likelihoods share no parameter but are declared in one model: one compilation, one run of the sampler. Shapes are padded
-and the data are mutable, so one compiled model serves any company and any date with the same ``key``. What is conjugate given
-the data (destinations, entry milestones, mixes, ratios) is not here: ``conjugate`` draws it exactly.
+The likelihoods share no parameter but are declared in one model: one compilation, one run of the sampler. Shapes are
+padded and the data are mutable, so one compiled model serves any company and any date with the same ``key``. What is
+conjugate given the data (destinations, entry milestones, mixes, ratios) is not here: ``conjugate`` draws it exactly.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ PAD_EFFECTS: Final = 32
 PAD_SCALES: Final = 8
 
 Key = tuple[int, ...]
+Tensor = TensorVariable[Any, Any]
 
 
 def model_key(design: Design) -> Key:
@@ -67,24 +68,27 @@ def build_model(data: Mapping[str, npt.NDArray[Any]], key: Key, priors: Priors) 
         known = {name: pm.Data(name, value) for name, value in data.items()}
         scale = pm.LogNormal("scale", known["scale_mu"], known["scale_sigma"], dims="scaled")
         shape = pm.LogNormal("arrival_shape", np.log(priors.arrival_shape.median), priors.arrival_shape.spread)
-        all_scales = pt.concatenate([scale, pt.ones(1)])
+        all_scales = pt.concatenate([scale, pt.ones(1)])  # type: ignore[no-untyped-call]
         table = {kind: _table(kind, known, all_scales) for kind in KINDS}
         _likelihoods(known, table, shape)
     return model
 
 
-def _table(kind: str, data: Mapping[str, TensorVariable], all_scales: TensorVariable) -> TensorVariable:
+def _table(kind: str, data: Mapping[str, Tensor], all_scales: Tensor) -> Tensor:
     """Table of one predictor; the prior of its effects enters as a potential on the partly centred effects."""
     sd = all_scales[data[f"{kind}_scale_of"]] * data[f"{kind}_unit"]
     weight = data[f"{kind}_weight"]
     z = pm.Flat(f"z_{kind}", dims=f"effect_{kind}")
     x = data[f"{kind}_mode"] + data[f"{kind}_factor"] @ z
     pm.Potential(f"{kind}_prior", (-0.5 * (x * sd**-weight) ** 2 - weight * pt.log(sd)).sum())
-    return data[f"{kind}_offset"] + data[f"{kind}_map"] @ (sd ** (1.0 - weight) * x)
+    table: Tensor = data[f"{kind}_offset"] + data[f"{kind}_map"] @ (sd ** (1.0 - weight) * x)
+    return table
 
 
-def _likelihoods(data: Mapping[str, TensorVariable], table: dict[str, TensorVariable], shape: TensorVariable) -> None:
-    cells = cell_loglik(table["tempo"], table["odds"], data["index"], data["exits"], data["moved"], data["exposure"])
+def _likelihoods(data: Mapping[str, Tensor], table: dict[str, Tensor], shape: Tensor) -> None:
+    cells: Any = cell_loglik(
+        table["tempo"], table["odds"], data["index"], data["exits"], data["moved"], data["exposure"]
+    )
     pm.Potential("stage", cells[0])
     mean = pt.exp(data["week_entries"] @ table["arrival"])
     weekly = data["weekly"]

@@ -7,6 +7,7 @@ The as-of date is an argument of the first step, so nothing later can see past i
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +16,10 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 import xarray as xr
+from threadpoolctl import threadpool_limits
 
-from forecastlab import files, simulate
+from forecastlab import files, report, simulate
+from forecastlab.caveats import doubts_of, milestone_counts
 from forecastlab.cells import Cells, build_cells
 from forecastlab.config import Company
 from forecastlab.conjugate import Counts, draw_counts
@@ -27,13 +30,13 @@ from forecastlab.fit import Compiled, Fit, Sampler, compile_model, fit
 from forecastlab.forecast import forecast_periods, forecast_table, past_quarters
 from forecastlab.grid import build_grid
 from forecastlab.history import History, snapshot
+from forecastlab.model import model_key
 from forecastlab.priors import Priors
 from forecastlab.quantities import milestone_quantities
 from forecastlab.results import Results
 from forecastlab.schema import FORECAST_FILE, POSTERIOR_FILE, REPORT_FILE, ModelError
 from forecastlab.simulate import Draws
 from forecastlab.tables import Tables
-from forecastlab.caveats import doubts_of, milestone_counts
 from forecastlab.whitening import Whitening, choose_persistence, whiten
 
 SIMULATED_DRAWS: Final = 2000
@@ -68,6 +71,9 @@ class Projection:
     counts: Counts
 
 
+# Matrices here are small: threads inside a product only wait for each other, and would make sums depend on their
+# number.
+@threadpool_limits.wrap(limits=1)  # type: ignore[untyped-decorator]
 def prepare(tables: Tables, as_of: pd.Timestamp, priors: Priors = DEFAULT_PRIORS) -> Prepared:
     """Take the snapshot of a date and lay it out for the model.
 
@@ -104,6 +110,7 @@ def _refuse_without_history(history: History) -> None:
         )
 
 
+@threadpool_limits.wrap(limits=1)  # type: ignore[untyped-decorator]
 def estimate(
     prepared: Prepared, seed: int, sampler: Sampler = DEFAULT_SAMPLER, compiled: Compiled | None = None
 ) -> tuple[Fit, Compiled]:
@@ -117,13 +124,12 @@ def estimate(
     compiled : Compiled, optional
         Of an earlier date; used again where its padded sizes are the same.
     """
-    from forecastlab.model import model_key
-
     if compiled is None or compiled.key != model_key(prepared.design):
         compiled = compile_model(prepared.design, prepared.white, prepared.priors)
     return fit(prepared.design, prepared.white, compiled, sampler, _seeds(seed)[0]), compiled
 
 
+@threadpool_limits.wrap(limits=1)  # type: ignore[untyped-decorator]
 def project(prepared: Prepared, fitted: Fit, seed: int, size: int = SIMULATED_DRAWS) -> Projection:
     """Simulate the future from a posterior.
 
@@ -194,7 +200,12 @@ def forecast_as_of(tables: Tables, as_of: pd.Timestamp, seed: int, sampler: Samp
 
 
 def save(
-    results: Results, fitted: Fit, run_dir: Path, seed: int, parameters: Mapping[str, object], language: str | None = None
+    results: Results,
+    fitted: Fit,
+    run_dir: Path,
+    seed: int,
+    parameters: Mapping[str, object],
+    language: str | None = None,
 ) -> None:
     """Write what a run leaves behind into its staging folder: forecast, posterior, report, summary.
 
@@ -209,17 +220,13 @@ def save(
     language : {"fr", "en"}, optional
         Of the report; default: the company's.
     """
-    import json
-
-    from forecastlab import report
-
     files.write_table(results.forecast, run_dir / FORECAST_FILE)
     files.write_posterior(fitted.posterior, run_dir / POSTERIOR_FILE)
     files.write_text(report.render(results, language), run_dir / REPORT_FILE)
     summary: dict[str, Any] = {
         "status": results.status,
         "sentences": list(report.sentences(results, language)),
-        "diagnostics": {row.gate: float(row.value) for row in results.gates.itertuples()}
+        "diagnostics": dict(zip(results.gates["gate"], results.gates["value"].astype(float), strict=True))
         | {"retried": list(fitted.retried)},
         "seed": seed,
         "parameters": dict(parameters),

@@ -1,8 +1,8 @@
 """The priors, as data.
 
-Locations and scales are stated on the scale of the linear predictors; ``docs/model.md`` says what they mean in days, percent
-and euros (prior predictive checks). Every scale has a log-normal prior: it is positive, and it keeps away from zero, where
-hierarchical models are hard to sample and where no real company lives.
+Locations and scales are stated on the scale of the linear predictors; ``docs/model.md`` says what they mean in days,
+percent and euros (prior predictive checks). Every scale has a log-normal prior: it is positive, and it keeps away from
+zero, where hierarchical models are hard to sample and where no real company lives.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ class Priors:
     Parameters
     ----------
     tempo : Normal
-        Log total hazard per day in the youngest age bin of a milestone, today: a median stay of two months, 95 % between a
-        day and nine years.
+        Log total hazard per day in the youngest age bin of a milestone, today: a median stay of two months, 95 %
+        between a day and nine years.
     odds : Normal
         Logit of moving on among the exits there: 60 %, 95 % between 10 and 95 %.
     tail : float
@@ -46,8 +46,8 @@ class Priors:
     tempo_shock, odds_shock : Scale
         Stationary standard deviation of the calendar shocks.
     persistence : tuple of float
-        Autocorrelations of the shocks from one calendar cell to the next among which the data choose, by the evidence of
-        Laplace's approximation.
+        Autocorrelations of the shocks from one calendar cell to the next among which the data choose, by the evidence
+        of Laplace's approximation.
     tempo_season, odds_season : Scale
         Quarter of the year.
     tempo_rush, odds_rush : Scale

@@ -1,8 +1,8 @@
 """Conversion and time to close, by milestone and group: cumulative incidence, not ratios of counts.
 
-At the conditions of today (the calendar shock of the current cell; no season, no rush), for a deal of the middle amount band
-that has just proven a milestone. Within a milestone the cumulative incidence of each destination follows from the hazards in
-closed form; from milestone to milestone it is a convolution, taken on a grid of days.
+At the conditions of today (the calendar shock of the current cell; no season, no rush), for a deal of the middle
+amount band that has just proven a milestone. Within a milestone the cumulative incidence of each destination follows
+from the hazards in closed form; from milestone to milestone it is a convolution, taken on a grid of days.
 """
 
 from __future__ import annotations
@@ -131,9 +131,7 @@ def _rows(key: str, segment: str, quantity: str, values: Floats) -> list[tuple[A
     return [(key, segment, quantity, q, float(v)) for q, v in zip(POSTERIOR_QUANTILES, found, strict=True)]
 
 
-def _times(
-    key: str, segment: str, name: str, incidence: Floats, total: Floats, grid: Floats
-) -> list[tuple[Any, ...]]:
+def _times(key: str, segment: str, name: str, incidence: Floats, total: Floats, grid: Floats) -> list[tuple[Any, ...]]:
     """Days by which 10, 50, 90 % of those that get there have got there."""
     rows: list[tuple[Any, ...]] = []
     days = np.append(0.0, grid)

@@ -21,8 +21,8 @@ class Doubt:
     Parameters
     ----------
     code : str
-        Stable name of the doubt (``reconstructed_history``, ``prior_driven``, ``gate_failed``, ``data`` ...); the report
-        has one sentence a code in each language, filled with ``values``.
+        Stable name of the doubt (``reconstructed_history``, ``prior_driven``, ``gate_failed``, ``data`` ...); the
+        report has one sentence a code in each language, filled with ``values``.
     values : dict of str to str, int or float
         What fills the sentence.
     """

@@ -1,8 +1,8 @@
 """From a posterior to draws of the future: one simulation, from which every figure comes.
 
-Open deals go on from their milestone and their age there; lost deals may come back; new deals arrive week by week; calendar
-shocks continue as the AR(1) they are. Sums are taken within a draw. No PyMC inside: arrays in, arrays out, the same for the
-same inputs and seed to the last bit.
+Open deals go on from their milestone and their age there; lost deals may come back; new deals arrive week by week;
+calendar shocks continue as the AR(1) they are. Sums are taken within a draw. No PyMC inside: arrays in, arrays out,
+the same for the same inputs and seed to the last bit.
 """
 
 from __future__ import annotations
@@ -130,7 +130,10 @@ def build_future(
     grid = cells.grid
     sizes = tuple(len(levels) for levels in grid.groups)
     combos = np.array(list(np.ndindex(*sizes)), dtype=np.int64).reshape(-1, len(sizes))
-    time = {kind: _calendar(kind, history, grid, design, posterior, ends, fiscal_year_start, rng) for kind in ("tempo", "odds")}
+    time = {
+        kind: _calendar(kind, history, grid, design, posterior, ends, fiscal_year_start, rng)
+        for kind in ("tempo", "odds")
+    }
     width = max(len(edges) for edges in grid.age_edges)
     edges = np.array([np.pad(e, (0, width - len(e)), constant_values=np.inf) for e in grid.age_edges])
     edges = edges.reshape(len(grid.age_edges), width)
@@ -151,7 +154,13 @@ def build_future(
         counts.destination,
         counts.known,
     )
-    money = (*_amounts(entries, posterior, combos, sizes, priors), counts.zero, counts.unchanged, counts.ratio_mean, counts.ratio_sd)
+    money = (
+        *_amounts(entries, posterior, combos, sizes, priors),
+        counts.zero,
+        counts.unchanged,
+        counts.ratio_mean,
+        counts.ratio_sd,
+    )
     return Future(
         world=tuple(np.ascontiguousarray(part) for part in world),
         money=tuple(np.ascontiguousarray(part) for part in money),
@@ -202,7 +211,15 @@ def run(history: History, grid: Grid, segments: tuple[str, ...], future: Future,
         future.money,
     )
     new = walk.simulate_new(
-        np.uint64(seed), future.arrivals, future.mix, future.entry, grid.band_edges, levels, len(outputs), future.world, future.money
+        np.uint64(seed),
+        future.arrivals,
+        future.mix,
+        future.entry,
+        grid.band_edges,
+        levels,
+        len(outputs),
+        future.world,
+        future.money,
     )
     return Draws(future.slot_ends, outputs, known, new)
 
@@ -314,7 +331,9 @@ def _arrivals(
         step = posterior["scale"].to_numpy()[:, names.index("arrival.arrival_level")]
     level = table[:, BLOCKS - 1, None] + np.cumsum(step[:, None] * rng.standard_normal((samples, blocks)), axis=1)
     log_rate = np.repeat(level, entries.block_weeks, axis=1)[:, :weeks]
-    log_rate = log_rate + table[:, BLOCKS:] @ waves(history.now + 7.0 * (np.arange(weeks) + 0.5)).T
+    log_rate = (
+        log_rate + table[:, BLOCKS:] @ waves(np.asarray(history.now + 7.0 * (np.arange(weeks) + 0.5), dtype=float)).T
+    )
     shape = posterior["arrival_shape"].to_numpy()[:, None]
     rate = rng.gamma(np.broadcast_to(shape, log_rate.shape)) / shape * np.exp(np.minimum(log_rate, 15.0))
-    return rng.poisson(rate).astype(np.int64)
+    return np.asarray(rng.poisson(rate), dtype=np.int64)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import arviz as az
 import numpy as np
@@ -32,20 +32,30 @@ def escaped(text: object) -> str:
     return str(text).translate(_MARKDOWN)
 
 
+def _markdown(text: str) -> Markdown:
+    return Markdown(text)  # type: ignore[no-untyped-call]
+
+
 def company_view(tables: Tables, day: pd.Timestamp) -> Markdown:
     """Say which company is forecast as of which day, and what the reader doubted."""
     company = tables.company
-    said = [f"**{escaped(company.name)}**, as of **{day.date()}**: {len(tables.deals)} deals, {len(tables.events)} events."]
+    said = [
+        f"**{escaped(company.name)}**, as of **{day.date()}**: {len(tables.deals)} deals, {len(tables.events)} events."
+    ]
     if company.simulated:
         said.append("**This company is simulated: no such customer, person or deal exists.**")
     said.append("\n".join(f"- {escaped(doubt)}" for doubt in tables.doubts))
-    return Markdown("\n\n".join(said))
+    return _markdown("\n\n".join(said))
 
 
 def snapshot_view(prepared: Prepared) -> pd.DataFrame:
     """Return, by milestone: open deals, spells that moved on and were lost, days of exposure, age bins."""
     history, rows = prepared.history, prepared.cells.rows
-    by = rows.groupby("milestone")[["exits", "moved", "exposure"]].sum().reindex(range(history.n_milestones), fill_value=0)
+    by = (
+        rows.groupby("milestone")[["exits", "moved", "exposure"]]
+        .sum()
+        .reindex(range(history.n_milestones), fill_value=0)
+    )
     state = history.deals["state"]
     return pd.DataFrame(
         {
@@ -59,17 +69,19 @@ def snapshot_view(prepared: Prepared) -> pd.DataFrame:
     ).set_index("milestone")
 
 
-def energy_plot(fitted: Fit) -> Any:
-    """Return the energy plot of the chains."""
-    return az.plot_energy(fitted.posterior)
+def energy_plot(fitted: Fit) -> None:
+    """Plot the energy of the chains; the notebook shows the open figure."""
+    az.plot_energy(fitted.posterior)
 
 
-def rank_plot(fitted: Fit) -> Any:
-    """Return rank plots of the scales of the stage model that mix least well."""
+def rank_plot(fitted: Fit) -> None:
+    """Plot the ranks of the six scales that mix least well; the notebook shows the open figure."""
     worst = az.ess(fitted.posterior, var_names=["scale"])
-    values = (worst["posterior"] if "posterior" in worst else worst)["scale"]
+    values = worst.get("posterior", worst)["scale"]
     names = list(values.sortby(values)["scaled"].to_numpy()[:6])
-    return az.plot_rank(fitted.posterior, var_names=["scale"], coords={"scaled": names})
+    az.plot_rank(
+        fitted.posterior, var_names=["scale"], coords={"scaled": names}, figure_kwargs={"figsize": (12, 7)}, col_wrap=3
+    )
 
 
 def scale_table(fitted: Fit) -> pd.DataFrame:
@@ -83,7 +95,10 @@ def scale_table(fitted: Fit) -> pd.DataFrame:
 def inside_view(found: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """Return the shares of cells within their 80 % intervals."""
     return pd.DataFrame(
-        {f"{what} within {LEVEL:.0%}": [share_inside(table, what) for table in found.values()] for what in ("exits", "moved")},
+        {
+            f"{what} within {LEVEL:.0%}": [share_inside(table, what) for table in found.values()]
+            for what in ("exits", "moved")
+        },
         index=[f"by {name}" for name in found],
     ).round(2)
 
@@ -109,9 +124,11 @@ def forecast_view(results: Results) -> pd.DataFrame:
     table = results.forecast
     kept = table[(table["segment"] == ALL) & (table["target"] == "revenue") & ~table["period"].str.contains("-")]
     kept = kept[kept["output_type_id"].isin(BAND)]
-    wide = kept.pivot_table(index=["period_end", "period", "source"], columns="output_type_id", values="value", sort=False)
+    wide = kept.pivot_table(
+        index=["period_end", "period", "source"], columns="output_type_id", values="value", sort=False
+    )
     wide.columns = pd.Index(["10 %", "median", "90 %"])
-    return wide.droplevel("period_end").round(-2)
+    return wide.droplevel("period_end").round(-2).astype("int64")
 
 
 def milestone_view(results: Results) -> pd.DataFrame:
@@ -126,10 +143,10 @@ def doubts_view(results: Results, language: str | None) -> Markdown:
     """Return what to doubt, in the words of the report."""
     wording = load(language or results.company.language)
     sentences = [doubts.sentence(doubt, results.company, wording) for doubt in results.doubts]
-    return Markdown("\n".join(f"- {escaped(sentence)}" for sentence in sentences) or "Nothing stands out.")
+    return _markdown("\n".join(f"- {escaped(sentence)}" for sentence in sentences) or "Nothing stands out.")
 
 
 def published_view(results: Results, folder: Path, language: str | None) -> Markdown:
     """Return the sentences of the report and the name of the run folder."""
     lines = [escaped(sentence) for sentence in report.sentences(results, language)]
-    return Markdown("\n\n".join([*lines, f"Status: **{results.status}**. Run folder: {escaped(folder.name)}"]))
+    return _markdown("\n\n".join([*lines, f"Status: **{results.status}**. Run folder: {escaped(folder.name)}"]))

@@ -1,8 +1,8 @@
 """The compiled walk of one deal through the milestones, and the loops over deals and draws.
 
-Every deal of every draw has its own stream of random numbers, SplitMix64 (Steele, Lea and Flood 2014) started from a hash of
-the seed, the draw and the deal's own key. So a deal's fate does not depend on the order of the deals, on the number of
-threads, or on which other deals exist.
+Every deal of every draw has its own stream of random numbers, SplitMix64 (Steele, Lea and Flood 2014) started from a
+hash of the seed, the draw and the deal's own key. So a deal's fate does not depend on the order of the deals, on the
+number of threads, or on which other deals exist.
 """
 
 from __future__ import annotations
@@ -20,35 +20,35 @@ _MIX1: Final = np.uint64(0xBF58476D1CE4E5B9)
 _MIX2: Final = np.uint64(0x94D049BB133111EB)
 
 
-@numba.njit(cache=True, inline="always")  # type: ignore[untyped-decorator]
+@numba.njit(cache=True, inline="always")
 def _mix(z):  # type: ignore[no-untyped-def]  # pragma: no cover
     z = (z ^ (z >> np.uint64(30))) * _MIX1
     z = (z ^ (z >> np.uint64(27))) * _MIX2
     return z ^ (z >> np.uint64(31))
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True)
 def _start(seed, draw, key, role):  # type: ignore[no-untyped-def]  # pragma: no cover
     state = _mix(np.uint64(seed) + _GOLDEN)
     state = _mix(state ^ (np.uint64(draw) * _GOLDEN + np.uint64(role)))
     return _mix(state ^ (np.uint64(key) + _GOLDEN))
 
 
-@numba.njit(cache=True, inline="always")  # type: ignore[untyped-decorator]
+@numba.njit(cache=True, inline="always")
 def _uniform(state):  # type: ignore[no-untyped-def]  # pragma: no cover
     state += _GOLDEN
     # 53 bits, shifted by half a step: never 0, never 1.
     return state, (np.float64(_mix(state) >> np.uint64(11)) + 0.5) * (1.0 / 9007199254740992.0)
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True)
 def _normal(state):  # type: ignore[no-untyped-def]  # pragma: no cover
     state, u = _uniform(state)
     state, v = _uniform(state)
     return state, np.sqrt(-2.0 * np.log(u)) * np.cos(2.0 * np.pi * v)
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True)
 def _stay(state, k, age, t, combo, band, s, world):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Time of the next exit from milestone k and the age bin there; infinite beyond the horizon."""
     edges, tempo_age, tempo_group, tempo_band = world[0], world[1], world[3], world[5]
@@ -80,7 +80,7 @@ def _stay(state, k, age, t, combo, band, s, world):  # type: ignore[no-untyped-d
     return state, np.inf, bin_, slot
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True)
 def _come_back(state, t, since, s, world):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Time at which a lost deal comes back, from days since it was lost."""
     reopen_edges, reopening = world[10], world[11]
@@ -100,12 +100,12 @@ def _come_back(state, t, since, s, world):  # type: ignore[no-untyped-def]  # pr
     return state, np.inf
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True)
 def walk(state, k, age, t, combo, band, late_known, s, world):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Walk a deal from milestone k until it is won or the horizon ends; returns the time of signature or infinity.
 
-    ``late_known`` is the deal's own uniform number against the chance that an amount is known in a milestone; -1 where it
-    is known throughout, 2 where it never is.
+    ``late_known`` is the deal's own uniform number against the chance that an amount is known in a milestone; -1 where
+    it is known throughout, 2 where it never is.
     """
     odds_age, odds_group, odds_band, odds_time = world[2], world[4], world[6], world[8]
     destination, known = world[12], world[13]
@@ -133,7 +133,7 @@ def walk(state, k, age, t, combo, band, late_known, s, world):  # type: ignore[n
     return state, t
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True)
 def _signed(state, amount, quoted_at, combo, s, money):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Signed amount: the quoted one or a draw of a first amount, times signed over quoted."""
     mean, spread, zero, unchanged, ratio_mean, ratio_sd = money
@@ -148,7 +148,7 @@ def _signed(state, amount, quoted_at, combo, s, money):  # type: ignore[no-untyp
     return state, amount
 
 
-@numba.njit(cache=True, inline="always")  # type: ignore[untyped-decorator]
+@numba.njit(cache=True, inline="always")
 def _book(out, s, t, amount, combo, levels, slot_end):  # type: ignore[no-untyped-def]  # pragma: no cover
     slot = np.searchsorted(slot_end, t, side="right")
     out[0, s, slot, 0] += amount
@@ -158,7 +158,7 @@ def _book(out, s, t, amount, combo, levels, slot_end):  # type: ignore[no-untype
         out[1, s, slot, levels[combo, j]] += 1.0
 
 
-@numba.njit(cache=True, parallel=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True, parallel=True)
 def simulate_open(  # type: ignore[no-untyped-def]  # pragma: no cover
     seed, keys, milestone, age, lost, combo, amount, band, levels, n_out, world, money
 ):
@@ -183,7 +183,7 @@ def simulate_open(  # type: ignore[no-untyped-def]  # pragma: no cover
     return out
 
 
-@numba.njit(cache=True, parallel=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True, parallel=True)
 def simulate_new(  # type: ignore[no-untyped-def]  # pragma: no cover
     seed, arrivals, mix, entry, band_edges, levels, n_out, world, money
 ):
@@ -214,7 +214,7 @@ def simulate_new(  # type: ignore[no-untyped-def]  # pragma: no cover
     return out
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True)
 def _first_amount(state, combo, s, money):  # type: ignore[no-untyped-def]  # pragma: no cover
     mean, spread, zero = money[0], money[1], money[2]
     state, u = _uniform(state)
