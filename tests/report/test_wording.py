@@ -152,3 +152,17 @@ def test_doubts_count_and_name_things() -> None:
 )
 def test_a_doubt_without_a_sentence_is_shown_as_it_is(doubt: Doubt, expected: str) -> None:
     assert doubts.sentence(doubt, fake.company(), load("fr")) == expected
+
+
+def test_amounts_alike_share_their_decimals_and_parts_add_up() -> None:
+    english = load("en")
+    millions = english.unit([2_332_000.0, 357_200.0], "EUR")
+    assert english.alike([2_332_000.0, 898_400.0, 357_200.0, float("nan")], millions, 4) == [
+        "2.332",
+        "0.898",
+        "0.357",
+        "–",
+    ]
+    thousands = english.unit([410_000.0], "EUR")
+    assert english.alike([181_000.0, 229_000.0], thousands, 2) == ["180", "230"]
+    assert english.alike([0.0, 0.0], thousands, 4) == ["0", "0"]

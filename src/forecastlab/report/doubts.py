@@ -91,8 +91,8 @@ _COUNTED: Final[Mapping[str, tuple[str, tuple[str, str]]]] = {
     "data_doubts": (
         "count",
         n_(
-            "The data hold {n} oddity that does not stop a run. `forecastlab check` shows it with its file and line.",
-            "The data hold {n} oddities that do not stop a run. `forecastlab check` lists them with file and line.",
+            "The data hold {n} oddity that does not stop a run. “forecastlab check” shows it with its file and line.",
+            "The data hold {n} oddities that do not stop a run. “forecastlab check” lists them with file and line.",
         ),
     ),
 }

@@ -60,14 +60,17 @@ def _budget_row(row: dict[Any, Any], unit: Unit, wording: Wording) -> tuple[Cell
     words = {"commit": _("Commit"), "wait": _("Wait"), "no": _("No")}
     amount, covered, gap = (_float(row[name]) for name in ("amount", "covered", "gap"))
     asked = wording.level(_float(row["confidence"]))
-    paid = wording.stated(amount, unit, 6) if covered == amount else wording.amounts([covered], unit)[0]
+    # Estimates, unless all or nothing is covered; rounded alike, so that covered and gap add up to the amount.
+    paid, missing = (
+        wording.alike([covered, gap], unit, 2) if covered < amount else (wording.stated(amount, unit, 6), ABSENT)
+    )
     return (
         Cell(str(row["label"])),
         Cell(str(row["period"])),
         Cell(wording.stated(amount, unit, 6), kind="number"),
         Cell(wording.percent(_float(row["probability"])), _("asked: {level}", level=asked), "number"),
         Cell(paid, _("at {level}", level=asked), "number"),
-        Cell(wording.amounts([gap], unit)[0] if gap > 0 else ABSENT, kind="number"),
+        Cell(missing, kind="number"),
         Cell(words.get(verdict, verdict), kind=f"verdict {verdict if verdict in words else 'other'}"),
     )
 
@@ -220,14 +223,15 @@ def open_deals(results: Results, found: Numbers, wording: Wording) -> Table:
     _ = wording.say
     unit = quarter_unit(found, results, wording)
     labels = {m.key: m.label.get(wording.language, m.key) for m in results.company.milestones}
+    amounts = wording.alike([_float(amount) for amount in results.counts["open_amount"]], unit, 4)
     rows = []
-    for row in results.counts.to_dict("records"):
+    for row, amount in zip(results.counts.to_dict("records"), amounts, strict=True):
         proven = _float(row["proven_share"])
         rows.append(
             (
                 Cell(labels.get(str(row["milestone"]), str(row["milestone"]))),
                 Cell(wording.number(_float(row["open_deals"]), digits=9), kind="number"),
-                Cell(wording.stated(_float(row["open_amount"]), unit), kind="number"),
+                Cell(amount, kind="number"),
                 Cell(wording.number(_float(row["passed"]), digits=9), kind="number"),
                 Cell(wording.level(round(proven, 2)) if math.isfinite(proven) else _("not demanded"), kind="number"),
             )
@@ -266,7 +270,8 @@ def _range(found: Numbers, key: str, quantity: str, wording: Wording) -> Cell:
 def _derived_caption(wording: Wording) -> str:
     _ = wording.say
     return _(
-        "From the day the milestone is proven. Days: half of those that get there take less. Small: {level} interval.",
+        "From the day the milestone is proven, for a deal of middling amount at today's pace; groups weigh alike in "
+        "“All deals”. Days: half of those that get there take less. Small: {level} interval.",
         level=wording.level(LEVEL),
     )
 

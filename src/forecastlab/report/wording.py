@@ -144,6 +144,23 @@ class Wording:
         """Return an amount that is known, not estimated, in the unit, without its label."""
         return self.number(value / unit.factor, digits)
 
+    def alike(self, values: Sequence[float], unit: Unit, digits: int) -> list[str]:
+        """Return amounts rounded to one step, that of ``digits`` significant digits of the largest, without the label.
+
+        For a column of known amounts, whose decimals should stand below each other, and for parts of one whole, which
+        should still add up.
+        """
+        scaled = [value / unit.factor for value in values]
+        largest = max((abs(value) for value in scaled if math.isfinite(value)), default=0.0)
+        decimals = digits - 1 - _exponent(largest) if largest else 0
+        pattern = "#,##0." + "0" * decimals if decimals > 0 else "#,##0"
+        return [
+            str(format_decimal(round(value, decimals), format=pattern, locale=self.language))
+            if math.isfinite(value)
+            else ABSENT
+            for value in scaled
+        ]
+
     def _unit_label(self, factor: float, currency: str) -> str:
         _ = self.say
         if currency == NO_CURRENCY:
