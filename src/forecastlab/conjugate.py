@@ -90,9 +90,15 @@ def draw_counts(
     )
 
 
-def _dirichlet(weights: Floats, size: int, rng: np.random.Generator) -> Floats:
-    """Dirichlet draws over the last axis of weights; entries of weight zero stay zero."""
-    gamma = rng.gamma(np.where(weights > 0, weights, 1.0), size=(size, *weights.shape))
+def _known(entries: Entries, priors: Priors, size: int, rng: np.random.Generator) -> Floats:
+    with_amount, without = entries.known.T
+    return rng.beta(with_amount + priors.known, without + priors.known / 10, (size, len(with_amount)))
+
+
+def _dirichlet(weights: Floats, size: int | None, rng: np.random.Generator) -> Floats:
+    """Dirichlet draws over the last axis of weights, one each where no size is given; weights of zero stay zero."""
+    shape = weights.shape if size is None else (size, *weights.shape)
+    gamma = rng.gamma(np.where(weights > 0, weights, 1.0), size=shape)
     gamma = np.where(weights > 0, np.maximum(gamma, 1e-300), 0.0)
     return np.asarray(gamma / gamma.sum(axis=-1, keepdims=True))
 
@@ -112,9 +118,7 @@ def _destinations(cells: Cells, priors: Priors, size: int, rng: np.random.Genera
     counts = cells.destinations.astype(float)
     whole = _dirichlet(counts.sum(axis=1) + priors.destination * destination_prior(len(counts)), size, rng)
     weights = counts + priors.destination * whole[:, :, None, :]
-    gamma = rng.gamma(np.where(weights > 0, weights, 1.0))
-    gamma = np.where(weights > 0, np.maximum(gamma, 1e-300), 0.0)
-    return np.asarray(np.cumsum(gamma / gamma.sum(axis=-1, keepdims=True), axis=-1))
+    return np.asarray(np.cumsum(_dirichlet(weights, None, rng), axis=-1))
 
 
 def _entry_weights(entries: Entries, priors: Priors) -> Floats:

@@ -1,0 +1,228 @@
+"""What is common to all deals of a draw: hazards, calendar, amounts and arrivals, from the posterior into the future.
+
+The shocks of the calendar go on as the AR(1) they are, the level of arrivals as a random walk; season and rush come
+back every year. The result holds the arrays that the compiled walk reads.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import xarray as xr
+
+from forecastlab.cells import Cells, rush_at
+from forecastlab.conjugate import Counts
+from forecastlab.design import Design, amount_offset, waves
+from forecastlab.entries import BLOCKS, REOPEN_EDGES, Entries
+from forecastlab.grid import RUSH_DAYS, Grid
+from forecastlab.history import History
+from forecastlab.periods import Period, quarters_from
+from forecastlab.predictors import STAGE, alike_root, amount_predictors
+from forecastlab.priors import Priors
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+_DAY = pd.Timedelta(days=1)
+_EPOCH = pd.Timestamp(0)
+LARGEST_LOG_AMOUNT: Final = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Future:
+    """Everything about a draw that does not depend on the deal: hazards, calendar, amounts, arrivals.
+
+    Parameters
+    ----------
+    world, money : tuple of arrays
+        Arguments of ``walk``.
+    arrivals : int array, (draw, week)
+    mix, entry : float arrays, (draw, ...)
+        Cumulative, see ``conjugate``.
+    slot_ends : float array
+    combos : int array, (combination, column)
+        Level of each segment column, in the order of ``mix``.
+    """
+
+    world: tuple[Any, ...]
+    money: tuple[Any, ...]
+    arrivals: Ints
+    mix: Floats
+    entry: Floats
+    slot_ends: Floats
+    combos: Ints
+
+
+def slot_ends(history: History, grid: Grid, periods: list[Period], fiscal_year_start: int) -> Floats:
+    """Return the ends of the slots: every period, calendar cell and quarter-end rush after now, in days from now."""
+    last = max(period.end for period in periods)
+    quarters = quarters_from(history.as_of, 4 * (last.year - history.as_of.year + 2), fiscal_year_start)
+    ends = [(period.end + _DAY - _EPOCH) / _DAY for period in [*periods, *quarters]]
+    starts = [(period.start - _EPOCH) / _DAY for period in periods]
+    months = pd.period_range(history.as_of, last, freq="M")
+    ends += [(month.end_time.normalize() + _DAY - _EPOCH) / _DAY for month in months]
+    rush = [end - RUSH_DAYS for end in ends] if grid.rush else []
+    horizon = (last + _DAY - _EPOCH) / _DAY - history.now
+    found = np.unique(np.array([*ends, *starts, *rush]) - history.now)
+    return np.asarray(found[(found > 1e-9) & (found <= horizon + 1e-9)], dtype=float)
+
+
+def build_future(
+    history: History,
+    cells: Cells,
+    entries: Entries,
+    design: Design,
+    posterior: xr.Dataset,
+    counts: Counts,
+    ends: Floats,
+    fiscal_year_start: int,
+    priors: Priors,
+    rng: np.random.Generator,
+) -> Future:
+    """Draw what is common to all deals of a draw.
+
+    Parameters
+    ----------
+    history, cells, entries, design
+        Of one snapshot.
+    posterior : Dataset
+        One dimension ``sample`` (from ``thin``).
+    counts : Counts
+        As many draws.
+    ends : float array
+        From ``slot_ends``.
+    fiscal_year_start : int
+    priors : Priors
+    rng : Generator
+    """
+    grid = cells.grid
+    sizes = tuple(len(levels) for levels in grid.groups)
+    combos = np.array(list(np.ndindex(*sizes)), dtype=np.int64).reshape(int(np.prod(sizes)), len(sizes))
+    calendar = {kind: _calendar(kind, history, grid, design, posterior, ends, fiscal_year_start, rng) for kind in STAGE}
+    world = (*_stage_tables(grid, posterior, combos, calendar), ends, *_counted(counts))
+    money = (
+        *_amounts(entries, posterior, combos, sizes, priors),
+        counts.zero,
+        counts.unchanged,
+        counts.ratio_mean,
+        counts.ratio_sd,
+    )
+    return Future(
+        world=tuple(np.ascontiguousarray(part) for part in world),
+        money=tuple(np.ascontiguousarray(part) for part in money),
+        arrivals=_arrivals(history, entries, posterior, float(ends[-1]), rng),
+        mix=counts.mix,
+        entry=counts.entry,
+        slot_ends=ends,
+        combos=combos,
+    )
+
+
+def _stage_tables(grid: Grid, posterior: xr.Dataset, combos: Ints, calendar: dict[str, Floats]) -> tuple[Floats, ...]:
+    """Age edges, then hazards and odds by age, combination, band and slot: the first arguments of ``walk``."""
+    k = len(grid.age_edges)
+    width = max(len(edges) for edges in grid.age_edges)
+    edges = np.array([np.pad(e, (0, width - len(e)), constant_values=np.inf) for e in grid.age_edges])
+    tables: list[Floats] = [edges.reshape(k, width)]
+    parts = {kind: _parts(kind, posterior, combos, k, calendar[kind]) for kind in STAGE}
+    for tempo, odds in zip(parts["tempo"], parts["odds"], strict=True):
+        tables += [np.exp(np.clip(tempo, -40.0, 40.0)), odds]
+    return tuple(tables)
+
+
+def _parts(kind: str, posterior: xr.Dataset, combos: Ints, k: int, calendar: Floats) -> tuple[Floats, ...]:
+    age, band = (posterior[f"{kind}_{part}"].to_numpy() for part in ("age", "band"))
+    return age, _groups(kind, posterior, combos, k), band, calendar
+
+
+def _counted(counts: Counts) -> tuple[Floats, ...]:
+    return REOPEN_EDGES, counts.reopening, counts.destination, counts.known
+
+
+def _groups(kind: str, posterior: xr.Dataset, combos: Ints, k: int) -> Floats:
+    total = np.zeros((posterior.sizes["sample"], k, len(combos)))
+    for column in range(combos.shape[1]):
+        total += posterior[f"{kind}_c{column}"].to_numpy()[:, :, combos[:, column]]
+    return total
+
+
+def _calendar(
+    kind: str,
+    history: History,
+    grid: Grid,
+    design: Design,
+    posterior: xr.Dataset,
+    ends: Floats,
+    fiscal_year_start: int,
+    rng: np.random.Generator,
+) -> Floats:
+    """Calendar part of a predictor in every slot, rush included: (sample, milestone, slot)."""
+    middle = history.now + np.concatenate([[0.0], ends[:-1]]) / 2 + ends / 2
+    days = [_EPOCH + instant * _DAY for instant in middle]
+    current = _cell_number(history.as_of, grid.unit, fiscal_year_start)
+    cell = np.array([_cell_number(day, grid.unit, fiscal_year_start) for day in days]) - current
+    path = _shocks(kind, posterior, design.persistence[kind], int(cell.max()), rng)[:, :, cell]
+    if (grid.season >= 0).any():
+        quarter = [int(quarters_from(day, 0, fiscal_year_start)[0].name[-1]) - 1 for day in days]
+        example = np.array([np.flatnonzero(grid.season == q)[-1] for q in range(4)])
+        path = path + posterior[f"{kind}_season"].to_numpy()[:, :, example[quarter]]
+    rush = posterior[f"{kind}_rush"].to_numpy()
+    quarter_ends = np.array(
+        [(q.end + _DAY - _EPOCH) / _DAY for q in quarters_from(history.as_of, 12, fiscal_year_start)]
+    )
+    return path + rush * rush_at(middle, grid, quarter_ends)
+
+
+def _cell_number(day: pd.Timestamp, unit: str, fiscal_year_start: int) -> int:
+    if unit == "M":
+        return day.year * 12 + day.month
+    name = quarters_from(day, 0, fiscal_year_start)[0].name
+    return int(name[:4]) * 4 + int(name[-1])
+
+
+def _shocks(kind: str, posterior: xr.Dataset, persistence: float, ahead: int, rng: np.random.Generator) -> Floats:
+    """Shocks of the current cell and of those ahead: (sample, milestone, 1 + ahead)."""
+    now = posterior[f"{kind}_shock"].to_numpy()[:, :, -1]
+    samples, k = now.shape
+    position = list(posterior["scaled"].to_numpy()).index(f"{kind}.shock")
+    scale = posterior["scale"].to_numpy()[:, position]
+    fresh = rng.standard_normal((ahead, samples, k)) @ alike_root(k) * scale[:, None]
+    path = [now]
+    for step in range(ahead):
+        path.append(persistence * path[-1] + np.sqrt(1 - persistence**2) * fresh[step])
+    return np.stack(path, axis=2)
+
+
+def _amounts(
+    entries: Entries, posterior: xr.Dataset, combos: Ints, sizes: tuple[int, ...], priors: Priors
+) -> tuple[Floats, Floats]:
+    """Mean and standard deviation of log amounts of every combination: (sample, combination)."""
+    mean, spread = amount_predictors(combos, sizes, amount_offset(entries.amounts), priors)
+    centre = mean.offset + posterior["amount_effect"].to_numpy() @ mean.map.T
+    log_sd = spread.offset + posterior["spread_effect"].to_numpy() @ spread.map.T
+    return np.minimum(centre, LARGEST_LOG_AMOUNT), np.exp(np.clip(log_sd, -10.0, 2.0))
+
+
+def _arrivals(
+    history: History, entries: Entries, posterior: xr.Dataset, horizon: float, rng: np.random.Generator
+) -> Ints:
+    """Deals that arrive in each week after now: negative binomial around a level that goes on as a random walk."""
+    weeks = int(np.ceil(horizon / 7))
+    middle = np.asarray(history.now + 7.0 * (np.arange(weeks) + 0.5), dtype=np.float64)
+    table = posterior["arrival"].to_numpy()
+    names = list(posterior["scaled"].to_numpy())
+    samples = len(table)
+    blocks = -(-weeks // entries.block_weeks)
+    step = np.zeros(samples)
+    if "arrival.arrival_level" in names:
+        step = posterior["scale"].to_numpy()[:, names.index("arrival.arrival_level")]
+    level = table[:, BLOCKS - 1, None] + np.cumsum(step[:, None] * rng.standard_normal((samples, blocks)), axis=1)
+    log_rate = np.repeat(level, entries.block_weeks, axis=1)[:, :weeks]
+    log_rate = log_rate + table[:, BLOCKS:] @ waves(middle).T
+    shape = posterior["arrival_shape"].to_numpy()[:, None]
+    rate = rng.gamma(np.broadcast_to(shape, log_rate.shape)) / shape * np.exp(np.minimum(log_rate, 15.0))
+    return np.asarray(rng.poisson(rate), dtype=np.int64)
