@@ -26,6 +26,7 @@ from forecastlab.priors import Priors
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
+LOG_ROUNDING: Final = 0.02  # amounts are known to 2 %: a company with a single price has a spread too
 QUIET_RATE: Final = 0.02  # arrivals a week assumed where none were seen in the newest blocks
 
 
@@ -100,7 +101,7 @@ def build_design(cells: Cells, entries: Entries, priors: Priors, persistence: di
         amount_levels=levels,
         amount_n=amounts["n"].to_numpy(dtype=float),
         amount_mean=amounts["mean"].to_numpy(dtype=float),
-        amount_ss=amounts["ss"].to_numpy(dtype=float),
+        amount_ss=(amounts["ss"] + LOG_ROUNDING**2 * amounts["n"]).to_numpy(dtype=float),
     )
 
 

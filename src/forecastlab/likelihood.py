@@ -82,7 +82,7 @@ class CellLogp(Op):
         for storage, value in zip(output_storage, cell_logp(*inputs), strict=True):
             storage[0] = value
 
-    def infer_shape(self, fgraph: Any, node: Apply[Any], shapes: Any) -> Any:
+    def infer_shape(self, node: Apply[Any], shapes: Any) -> Any:
         """Shapes of the outputs from those of the inputs."""
         return [(), shapes[0], shapes[1]]
 
