@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from forecastlab import simulate
+from forecastlab import future, simulate
 from forecastlab.cells import Cells
 from forecastlab.conjugate import draw_counts
 from forecastlab.design import Design
@@ -125,18 +125,18 @@ def main(folder: Path) -> None:
     cells, entries = without_counts(prepared)
     levels = tuple(len(names) for names in cells.grid.groups)
     counts = draw_counts(cells, entries, levels, priors, DRAWS, rng)
-    ends = simulate.slot_ends(
+    ends = future.slot_ends(
         history, cells.grid, forecast_periods(company, history.as_of), start := company.fiscal_year_start
     )
-    future = simulate.build_future(history, cells, entries, prepared.design, drawn, counts, ends, start, priors, rng)
-    draws = simulate.run(history, cells.grid, company.segments, future, SEED)
+    ahead = future.build_future(history, cells, entries, prepared.design, drawn, counts, ends, start, priors, rng)
+    draws = simulate.run(history, cells.grid, company.segments, ahead, SEED)
     year = period_draws(draws, history, company, next_12_months(history.as_of))
     print(f"{company.name}, as of {history.as_of.date()}: {DRAWS} draws from the priors, seed {SEED}\n")
     print("| | 5 % | 25 % | 50 % | 75 % | 95 % |\n|---|---|---|---|---|---|")
     show_effects(priors, rng)
     quantities = milestone_quantities(cells, drawn, counts, company.keys, ())
     first = quantities[quantities["milestone"] == company.keys[0]].set_index(["quantity", "quantile"])["value"]
-    show("Arrivals in the next 52 weeks (deals)", future.arrivals[:, :52].sum(axis=1).astype(float))
+    show("Arrivals in the next 52 weeks (deals)", ahead.arrivals[:, :52].sum(axis=1).astype(float))
     show(f"Revenue of the next 12 months (thousand {company.currency})", year["total"][0, :, 0] / 1e3)
     print("\n| first milestone | 10 % | 50 % | 90 % |\n|---|---|---|---|")
     for quantity, factor in {"p_next": 100, "p_won": 100, "days_next_50": 1, "days_won_50": 1}.items():
