@@ -159,15 +159,16 @@ def gates(sampled: xr.Dataset, stats: xr.Dataset) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``gate, value, threshold, passed``; the value is that of the worst parameter or chain.
+        ``gate, value, threshold, passed``; the value is that of the worst parameter or chain. What cannot be judged
+        (NaN) does not pass.
     """
     tree = xr.DataTree.from_dict({"posterior": sampled, "sample_stats": stats})
     diverging = stats["diverging"].to_numpy()
     share = float(diverging.mean())
     rows = [
-        ("r_hat", _worst(az.rhat(tree), np.nanmax), MAX_RHAT),
-        ("ess_bulk", _worst(az.ess(tree, method="bulk"), np.nanmin), MIN_ESS),
-        ("ess_tail", _worst(az.ess(tree, method="tail"), np.nanmin), MIN_ESS),
+        ("r_hat", _worst(az.rhat(tree), np.max), MAX_RHAT),
+        ("ess_bulk", _worst(az.ess(tree, method="bulk"), np.min), MIN_ESS),
+        ("ess_tail", _worst(az.ess(tree, method="tail"), np.min), MIN_ESS),
         ("divergent_share", share, MAX_DIVERGENT_SHARE),
         ("e_bfmi", _ebfmi(stats["energy"].to_numpy()), MIN_EBFMI),
     ]
@@ -203,7 +204,7 @@ def _refuse_gross(found: pd.DataFrame) -> None:
     bad = [
         f"{gate} is {values[gate]:.3g} (limit {limit:g})"
         for gate, limit in GROSS.items()
-        if (values[gate] > limit if gate in ("r_hat", "divergent_share") else not values[gate] >= limit)
+        if not (values[gate] <= limit if gate in ("r_hat", "divergent_share") else values[gate] >= limit)
     ]
     if bad:
         raise ModelError(

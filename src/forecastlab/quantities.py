@@ -1,8 +1,9 @@
 """Conversion and time to close, by milestone and group: cumulative incidence, not ratios of counts.
 
-At the conditions of today (the calendar shock of the current cell; no season, no rush), for a deal of the middle
-amount band that has just proven a milestone. Within a milestone the cumulative incidence of each destination follows
-from the hazards in closed form; from milestone to milestone it is a convolution, taken on a grid of days.
+At the conditions of today (the calendar shock of the current cell; no season, no rush), for a deal of the middle amount
+band that has just proven a milestone. Within a milestone the cumulative incidence of each destination follows from the
+hazards in closed form; from milestone to milestone it is a convolution, taken on a grid of days. The probabilities are
+those of ever getting there, without a grid.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ Floats = npt.NDArray[np.float64]
 POSTERIOR_QUANTILES: Final = (0.1, 0.5, 0.9)
 TIME_POINTS: Final = (0.1, 0.5, 0.9)
 STEPS: Final = 1024  # of the grid of days
+REACHED: Final = 0.98  # the grid goes on until so many of those that get there have got there
+LONGEST: Final = 20 * 365.25  # and no further
 DRAWS: Final = 200  # draws used: quantiles of a posterior need no more
 COLUMNS: Final = ("milestone", "segment", "quantity", "quantile", "value")
 
@@ -65,14 +68,16 @@ def _one(
     group: tuple[int, int] | None,
 ) -> pd.DataFrame:
     tempo, odds = (_predictor(kind, cells, posterior, group) for kind in ("tempo", "odds"))
-    grid = _days(cells)
-    moved = _moved(cells, np.exp(np.clip(tempo, -40, 40)), special.expit(odds), destination, grid)
-    won = _to_signature(moved)
+    arguments = cells, np.exp(np.clip(tempo, -40, 40)), special.expit(odds), destination
+    ever = _moved(*arguments, np.array([np.inf]))[..., 0]
+    ever_won = _ever_won(ever)
+    grid, moved, won = _incidence(*arguments, ever_won)
     rows: list[tuple[Any, ...]] = []
     for k, key in enumerate(milestones):
         following = moved[:, k].sum(axis=1)
+        totals = {"next": ever[:, k].sum(axis=1), "won": ever_won[:, k]}
         for name, incidence in {"next": following, "won": won[:, k]}.items():
-            total = incidence[:, -1]
+            total = totals[name]
             rows += _rows(key, segment, f"p_{name}", total)
             rows += _times(key, segment, name, incidence, total, grid)
     return pd.DataFrame(rows, columns=list(COLUMNS))
@@ -88,10 +93,31 @@ def _predictor(kind: str, cells: Cells, posterior: xr.Dataset, group: tuple[int,
     return np.asarray(table)
 
 
-def _days(cells: Cells) -> Floats:
-    """Ends of the steps: to three times the oldest bin's edge, where next to nothing is left to happen."""
+def _ever_won(ever: Floats) -> Floats:
+    """Probability of signature from each milestone, from those of the destinations: (sample, milestone)."""
+    samples, k, _ = ever.shape
+    won = np.ones((samples, k + 1))
+    for number in reversed(range(k)):
+        won[:, number] = (ever[:, number, number + 1 :] * won[:, number + 1 :]).sum(axis=1)
+    return won[:, :k]
+
+
+def _incidence(
+    cells: Cells, hazard: Floats, share: Floats, destination: Floats, ever_won: Floats
+) -> tuple[Floats, Floats, Floats]:
+    """Days at the ends of the steps, and by then the incidence of each destination and of signature.
+
+    The days reach to the oldest edge once a milestone, and twice as far as long as many are still on their way.
+    """
     oldest = max([float(edges[-1]) for edges in cells.grid.age_edges if len(edges)], default=365.0)
-    return np.linspace(0.0, len(cells.grid.age_edges) * max(oldest, 30.0), STEPS + 1)[1:]
+    last = len(cells.grid.age_edges) * max(oldest, 30.0)
+    while True:
+        grid = np.linspace(0.0, last, STEPS + 1)[1:]
+        moved = _moved(cells, hazard, share, destination, grid)
+        won = _to_signature(moved)
+        if last >= LONGEST or (np.median(won[:, :, -1], axis=0) >= REACHED * np.median(ever_won, axis=0)).all():
+            return grid, moved, won
+        last *= 2
 
 
 def _moved(cells: Cells, hazard: Floats, share: Floats, destination: Floats, grid: Floats) -> Floats:
