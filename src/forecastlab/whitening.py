@@ -204,6 +204,7 @@ def _spread_local(design: Design, mean: Floats) -> Local:
     def spread(theta: Floats) -> tuple[float, Floats, Floats]:
         scaled = squares * np.exp(-2 * np.clip(theta, -20, 20))
         value = -float(design.amount_n @ theta + 0.5 * scaled.sum())
-        return value, scaled - design.amount_n, np.diag(2 * design.amount_n)
+        # The mean of expected (2 n) and observed (2 scaled) information: either alone can swing without end.
+        return value, scaled - design.amount_n, np.diag(design.amount_n + scaled)
 
     return spread

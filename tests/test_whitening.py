@@ -1,0 +1,289 @@
+"""Laplace's approximation as a coordinate system: right where it is taken, exact as a change of variables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+import pandas as pd
+import pytest
+from books import company, event, tables
+from scipy import optimize, special, stats
+
+import forecastlab.whitening as wh
+from forecastlab.cells import build_cells
+from forecastlab.design import Design, build_design
+from forecastlab.entries import build_entries
+from forecastlab.grid import Grid, build_grid
+from forecastlab.history import snapshot
+from forecastlab.model import build_model, model_data, model_key
+from forecastlab.predictors import KINDS, STAGE, Predictor
+from forecastlab.priors import Priors
+from forecastlab.synthetic import nearly_empty, simulate_tables, small
+from forecastlab.tables import Tables
+from forecastlab.whitening import Whitening, choose_persistence, whiten
+
+PRIORS = Priors()
+Floats = np.ndarray
+
+
+def prepared(full: Tables, as_of: str | None = None) -> tuple[Design, Grid]:
+    newest = full.events["recorded_at"].dt.tz_localize(None).max() if as_of is None else as_of
+    history = snapshot(full, pd.Timestamp(newest))
+    who = full.company
+    grid = build_grid(history, who.segments, who.fiscal_year_start)
+    cells = build_cells(history, grid, who.segments)
+    return build_design(cells, build_entries(history, grid, who.segments), PRIORS), grid
+
+
+@cache
+def small_company() -> tuple[Design, dict[str, Whitening]]:
+    design, _ = prepared(simulate_tables(small(), 4))
+    return design, whiten(design)
+
+
+# --- independent densities ----------------------------------------------------------------------------------------
+def log_likelihood(design: Design, tables_of: dict[str, Floats], shape: float = 10.0) -> dict[str, float]:
+    """Log likelihood by part, written with the densities of scipy; constants are left in."""
+    tempo, odds = (tables_of[kind][design.index].sum(axis=1) for kind in STAGE)
+    mean = np.exp(design.week_entries @ tables_of["arrival"])
+    sd = np.exp(tables_of["spread"])
+    error = design.amount_mean - tables_of["amount"]
+    return {
+        "tempo": float(stats.poisson.logpmf(design.exits, design.exposure * np.exp(tempo)).sum()),
+        "odds": float(stats.binom.logpmf(design.moved, design.exits, special.expit(odds)).sum()),
+        "arrival": float(stats.nbinom.logpmf(design.weekly, shape, shape / (shape + mean)).sum()),
+        "amounts": float(
+            -(design.amount_n * np.log(sd) + (design.amount_ss + design.amount_n * error**2) / (2 * sd**2)).sum()
+        ),
+    }
+
+
+def effects_of(predictor: Predictor, white: Whitening, z: Floats, scales: Floats) -> Floats:
+    return predictor.deviations(scales) ** (1 - white.weight) * (white.mode + white.factor @ z)
+
+
+def at_mode(predictor: Predictor, white: Whitening) -> Floats:
+    return effects_of(predictor, white, np.zeros(len(white.mode)), white.scales)
+
+
+def table_of(predictor: Predictor, effects: Floats) -> Floats:
+    return predictor.offset + predictor.map @ effects
+
+
+def negative_log_density(design: Design, white: dict[str, Whitening], kind: str) -> Callable[[Floats], float]:
+    """Of the effects of one predictor at the scales of its approximation, all others at their mode."""
+    others = {k: table_of(design.predictors[k], at_mode(design.predictors[k], white[k])) for k in KINDS}
+    predictor, part = design.predictors[kind], "amounts" if kind in ("amount", "spread") else kind
+    sd = predictor.deviations(white[kind].scales)
+
+    def density(effects: Floats) -> float:
+        parts = log_likelihood(design, others | {kind: table_of(predictor, effects)})
+        return -(parts[part] + float(stats.norm.logpdf(effects, 0, sd).sum()))
+
+    return density
+
+
+# --- the mode -----------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_mode_is_the_optimum(kind: str) -> None:
+    """In units of the posterior standard deviation, a general optimiser finds nothing better close by or far away."""
+    design, white = small_company()
+    predictor, approximation = design.predictors[kind], white[kind]
+    density = negative_log_density(design, white, kind)
+    size = len(approximation.mode)
+
+    def of_z(z: Floats) -> float:
+        return density(effects_of(predictor, approximation, z, approximation.scales))
+
+    slope = optimize.approx_fprime(np.zeros(size), of_z, 1e-5)
+    assert np.abs(slope).max() < 0.05  # amount and spread are found in turn, not to the last digit
+    start = np.random.default_rng(1).normal(0, 0.5, size)
+    found = optimize.minimize(of_z, start, method="L-BFGS-B", options={"maxfun": 40 * (size + 1)})
+    assert found.fun > of_z(np.zeros(size)) - 0.05
+    assert np.abs(found.x).max() < 0.7
+
+
+@pytest.mark.parametrize("kind", ["tempo", "odds"])
+def test_the_factor_is_a_root_of_the_inverse_curvature(kind: str) -> None:
+    design, white = small_company()
+    predictor, approximation = design.predictors[kind], white[kind]
+    density = negative_log_density(design, white, kind)
+    z = np.zeros(len(approximation.mode))
+    step = 1e-3
+    for direction in range(0, len(z), 5):
+        ahead, behind = z.copy(), z.copy()
+        ahead[direction], behind[direction] = step, -step
+        values = [density(effects_of(predictor, approximation, at, approximation.scales)) for at in (ahead, z, behind)]
+        assert (values[0] - 2 * values[1] + values[2]) / step**2 == pytest.approx(1.0, abs=0.02)
+
+
+def test_evidence_is_exact_where_the_posterior_is_gaussian() -> None:
+    """Amounts at a known spread: the marginal likelihood has a closed form."""
+    design, white = small_company()
+    predictor = design.predictors["amount"]
+    log_spread = np.full(len(design.amount_n), -0.2)
+    found = wh._whiten(predictor, wh._amount_local(design, log_spread))
+    sd = predictor.deviations(found.scales)
+    noise = np.exp(2 * log_spread) / design.amount_n
+    covariance = (predictor.map * sd**2) @ predictor.map.T + np.diag(noise)
+    exact = stats.multivariate_normal.logpdf(design.amount_mean, predictor.offset, covariance)
+    exact += 0.5 * np.log(2 * np.pi * noise).sum()
+    surprise = np.log(found.scales / predictor.medians) / predictor.spreads
+    assert found.evidence == pytest.approx(exact - 0.5 * (surprise**2).sum(), abs=1e-6)
+    assert white["amount"].factor.shape == (len(sd), len(sd))
+
+
+def test_scales_follow_the_data() -> None:
+    """Groups that lie far apart have a larger scale than groups that lie close together."""
+    design, _ = small_company()
+    rows, columns = design.amount_levels.shape
+    assert columns
+    assert rows >= 2
+    far = np.where(design.amount_levels[:, 0] % 2 == 0, -3.0, 3.0)
+    n = np.full(rows, 100.0)
+    apart, close = (
+        replace(design, amount_mean=design.predictors["amount"].offset + f, amount_n=n) for f in (far, 0 * far)
+    )
+    wide, narrow = (
+        wh._whiten(d.predictors["amount"], wh._amount_local(d, np.zeros(rows))).scales[0] for d in (apart, close)
+    )
+    median = design.predictors["amount"].medians[0]
+    assert narrow < median < wide
+
+
+def test_weights_say_what_the_data_know() -> None:
+    design, white = small_company()
+    for kind in KINDS:
+        assert np.all((white[kind].weight >= 0) & (white[kind].weight <= 1))
+    labels = design.predictors["tempo"].labels
+    unseen = [i for i, label in enumerate(labels) if label.startswith("c0")]
+    base = labels.index("base[0]")
+    assert white["tempo"].weight[base] > 0.95
+    assert white["tempo"].weight[unseen].min() < 1e-9  # nobody was met in a group never met
+
+
+# --- the change of variables --------------------------------------------------------------------------------------
+def test_the_density_of_positions_is_the_density_of_effects() -> None:
+    """The declared model at z equals prior and likelihood at u(z), times |du/dz|, up to one constant."""
+    design, white = small_company()
+    key = model_key(design)
+    model = build_model(model_data(design, white, key), key, PRIORS)
+    compiled = model.compile_logp(mode="FAST_COMPILE")
+    rng = np.random.default_rng(2)
+    learned = sum(len(design.predictors[kind].scales) for kind in KINDS)
+    gaps = []
+    for _ in range(4):
+        log_scale = np.concatenate([np.log(design.predictors[k].medians) for k in KINDS])
+        log_scale = log_scale + rng.normal(0, 0.5, learned)
+        log_shape = np.log(10.0) + rng.normal(0, 0.5)
+        z = {kind: rng.normal(0, 0.7, len(white[kind].mode)) for kind in KINDS}
+        point = {
+            "scale_log__": np.append(log_scale, np.zeros(key[0] - learned)),
+            "arrival_shape_log__": np.array(log_shape),
+        }
+        for kind, size in zip(KINDS, key[1:], strict=True):
+            point[f"z_{kind}"] = np.append(z[kind], np.zeros(size - len(z[kind])))
+        gaps.append(compiled(point) - direct(design, white, z, log_scale, log_shape))
+    assert np.ptp(gaps) < 1e-6 * abs(gaps[0])
+
+
+def direct(design: Design, white: dict[str, Whitening], z: dict[str, Floats], log_scale: Floats, shape: float) -> float:
+    """Log density of log scales, log shape and effects, written apart from the model, seen from z."""
+    total = float(stats.norm.logpdf(shape, np.log(PRIORS.arrival_shape.median), PRIORS.arrival_shape.spread))
+    tables_at, first = {}, 0
+    for kind in KINDS:
+        predictor, approximation = design.predictors[kind], white[kind]
+        mine = log_scale[first : first + len(predictor.scales)]
+        first += len(predictor.scales)
+        total += float(stats.norm.logpdf(mine, np.log(predictor.medians), predictor.spreads).sum())
+        effects = effects_of(predictor, approximation, z[kind], np.exp(mine))
+        sd = predictor.deviations(np.exp(mine))
+        total += float(stats.norm.logpdf(effects, 0, sd).sum())
+        jacobian = np.diag(sd ** (1 - approximation.weight)) @ approximation.factor
+        total += float(np.linalg.slogdet(jacobian)[1])
+        tables_at[kind] = table_of(predictor, effects)
+    return total + sum(log_likelihood(design, tables_at, np.exp(shape)).values())
+
+
+# --- persistence --------------------------------------------------------------------------------------------------
+def test_persistence_is_one_of_those_offered_and_the_best_of_them() -> None:
+    design, grid = prepared(simulate_tables(small(), 4))
+    chosen = choose_persistence(design, grid, PRIORS)
+    assert set(chosen) == set(STAGE)
+    assert all(r in PRIORS.persistence for r in chosen.values())
+    only = choose_persistence(design, grid, replace(PRIORS, persistence=(0.5,)))
+    assert only == {"tempo": 0.5, "odds": 0.5}
+
+
+# --- companies with next to nothing -------------------------------------------------------------------------------
+def two_deals(amount: float | None = 10.0) -> list[dict[str, object]]:
+    return [event("A", "met", "2026-01-05", amount), event("B", "met", "2026-02-01", amount)]
+
+
+LOST_ONE = [*two_deals(), event("A", "lost", "2026-03-01")]
+WON_AT_ONCE = [event("A", "won", "2026-01-05", 10.0)]
+MANY = [event(f"D{i}", "met", f"2026-01-{i + 1:02d}", 5.0) for i in range(28)]
+ALL_WON = [*MANY, *[event(f"D{i}", "won", "2026-02-15") for i in range(28)]]
+
+
+@pytest.mark.parametrize(
+    ("rows", "segments"),
+    [
+        pytest.param(two_deals(), (), id="no exit"),
+        pytest.param(LOST_ONE, (), id="one closed deal"),
+        pytest.param(LOST_ONE, ("region",), id="one group"),
+        pytest.param([*two_deals(None), event("A", "won", "2026-03-01")], ("region",), id="no amount"),
+        pytest.param([*two_deals(None), event("A", "won", "2026-03-01")], (), id="no amount, no segment"),
+        pytest.param(two_deals(0.0), ("region",), id="amounts of zero"),
+        pytest.param(WON_AT_ONCE, (), id="never in a milestone"),
+        pytest.param(ALL_WON, (), id="all won, one amount"),
+        pytest.param([*MANY, *[event(f"D{i}", "lost", "2026-02-15") for i in range(28)]], (), id="all lost"),
+        pytest.param([event("A", "met", "2026-06-30", 1e15), event("B", "met", "2026-06-30", 1e-3)], (), id="extremes"),
+    ],
+)
+@pytest.mark.parametrize("keys", [("met", "scoped", "offered"), ("met", "scoped")])
+def test_companies_with_next_to_nothing(
+    rows: list[dict[str, object]], segments: tuple[str, ...], keys: tuple[str, ...]
+) -> None:
+    design, grid = prepared(tables(rows, company(segments=segments, keys=keys)), "2026-06-30")
+    white = whiten(design)
+    assert_sound(design, white)
+    chosen = choose_persistence(design, grid, replace(PRIORS, persistence=(0.2, 0.8)))
+    assert set(chosen.values()) <= {0.2, 0.8}
+
+
+def test_a_nearly_empty_company() -> None:
+    design, _ = prepared(simulate_tables(nearly_empty(), 4))
+    assert_sound(design, whiten(design))
+
+
+def test_amounts_far_from_what_the_prior_expects_converge() -> None:
+    """Few amounts with a spread far from the prior: steps by the expected information alone would swing."""
+    design, _ = small_company()
+    spread = design.predictors["spread"]
+    rows = len(design.amount_n)
+    for squares in (1e-6, 1e6):
+        lonely = replace(design, amount_n=np.ones(rows), amount_ss=np.full(rows, squares))
+        local = wh._spread_local(lonely, design.amount_mean)
+        sd = spread.deviations(spread.medians)
+        mode, _ = wh._laplace(spread, local, sd, np.zeros(len(sd)))
+        slope = spread.map.T @ local(spread.offset + spread.map @ mode)[1] - mode / sd**2
+        assert np.abs(slope * sd).max() < 0.01
+
+
+def assert_sound(design: Design, white: dict[str, Whitening]) -> None:
+    assert set(white) == set(KINDS)
+    for kind in KINDS:
+        predictor, found = design.predictors[kind], white[kind]
+        size = len(predictor.labels)
+        assert found.mode.shape == found.weight.shape == (size,)
+        assert found.factor.shape == (size, size)
+        assert found.scales.shape == predictor.medians.shape
+        for part in (found.mode, found.factor, found.weight, found.scales):
+            assert np.isfinite(part).all()
+        assert np.isfinite(found.evidence)
+        assert (found.scales > 0).all()
+        assert (np.diag(found.factor) > 0).all()
