@@ -1,4 +1,4 @@
-"""`forecastlab weekly` as its user runs it, on the demo company: one run folder, complete and in the contract's form."""
+"""`forecastlab weekly` as its user runs it, on the demo company: one complete run folder in the contract's form."""
 
 from __future__ import annotations
 
