@@ -32,7 +32,7 @@ from forecastlab.grid import build_grid
 from forecastlab.history import History, snapshot
 from forecastlab.model import model_key
 from forecastlab.priors import Priors
-from forecastlab.quantities import milestone_quantities
+from forecastlab.quantities import faded, milestone_quantities
 from forecastlab.results import Results
 from forecastlab.schema import FORECAST_FILE, POSTERIOR_FILE, REPORT_FILE, ModelError
 from forecastlab.simulate import Draws
@@ -182,7 +182,11 @@ def conclude(prepared: Prepared, fitted: Fit, projection: Projection) -> Results
         forecast=forecast_table(projection.draws, history, company),
         actuals=past_quarters(history, company),
         milestones=milestone_quantities(
-            prepared.cells, projection.posterior, projection.counts, company.keys, company.segments
+            prepared.cells,
+            faded(projection.posterior, prepared.design.persistence),
+            projection.counts,
+            company.keys,
+            company.segments,
         ),
         counts=milestone_counts(prepared.tables, history),
         budget=budget_table(projection.draws, history, company),

@@ -1,6 +1,7 @@
 """Conversion and time to close, by milestone and group: cumulative incidence, not ratios of counts.
 
-At the conditions of today (the calendar shock of the current cell; no season, no rush), for a deal of the middle amount
+Under the calendar shock of the newest cell of the posterior (``faded``: as expected for the next one), without
+season or rush, for a deal of the middle amount
 band that has just proven a milestone. Within a milestone the cumulative incidence of each destination follows from the
 hazards in closed form; from milestone to milestone it is a convolution, taken on a grid of days. The probabilities are
 those of ever getting there, without a grid.
@@ -8,6 +9,7 @@ those of ever getting there, without a grid.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -59,6 +61,18 @@ def milestone_quantities(
     return pd.concat(parts, ignore_index=True)
 
 
+def faded(posterior: xr.Dataset, persistence: Mapping[str, float]) -> xr.Dataset:
+    """Return a posterior whose calendar shocks are those expected one cell later: a passing shock is no new normal.
+
+    Parameters
+    ----------
+    posterior : Dataset
+    persistence : dict of str to float
+        Autocorrelation of the shocks of ``tempo`` and ``odds`` from cell to cell.
+    """
+    return posterior.assign({f"{kind}_shock": posterior[f"{kind}_shock"] * r for kind, r in persistence.items()})
+
+
 def _one(
     cells: Cells,
     posterior: xr.Dataset,
@@ -84,7 +98,7 @@ def _one(
 
 
 def _predictor(kind: str, cells: Cells, posterior: xr.Dataset, group: tuple[int, int] | None) -> Floats:
-    """Predictor by age for the middle amount band under today's shock: (sample, milestone, age)."""
+    """Predictor by age for the middle amount band under the newest shock: (sample, milestone, age)."""
     table = posterior[f"{kind}_age"].to_numpy() + posterior[f"{kind}_shock"].to_numpy()[:, :, -1:]
     middle = len(cells.grid.band_edges) // 2
     table = table + posterior[f"{kind}_band"].to_numpy()[:, :, middle, None]
