@@ -270,8 +270,8 @@ def _range(found: Numbers, key: str, quantity: str, wording: Wording) -> Cell:
 def _derived_caption(wording: Wording) -> str:
     _ = wording.say
     return _(
-        "From the day the milestone is proven, for a deal of middling amount at today's pace; groups weigh alike in "
-        "“All deals”. Days: half of those that get there take less. Small: {level} interval.",
+        "From the day the milestone is proven, for a deal of middling amount at the pace expected next; groups weigh "
+        "alike in “All deals”. Days: half of those that get there take less. Small: {level} interval.",
         level=wording.level(LEVEL),
     )
 
