@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
+from forecastlab import replay as rp
 from forecastlab.config import Company, Milestone
 from forecastlab.tables import Tables
 
@@ -102,3 +105,32 @@ def instants(texts: pd.Series, timezone: str) -> pd.Series:
             time = time.tz_localize(timezone, ambiguous=True, nonexistent="shift_forward")
         found.append(time.tz_convert(timezone))
     return pd.Series(found, index=texts.index, dtype=pd.DatetimeTZDtype("us", timezone))
+
+
+@dataclass
+class Deal:
+    """A deal that follows the rules of the data contract, one sentence after the other."""
+
+    furthest: int = -1
+    closed: str = ""
+    win: tuple[int, float] | None = None
+    amount: float = float("nan")
+    episode: int = 0
+
+    def follow(self, row: int, event: tuple[int, int, float]) -> None:
+        code, milestone, value = event
+        self.amount = self.amount if np.isnan(value) else value
+        if code == rp.PROVEN:
+            self.furthest = max(self.furthest, milestone)
+        elif code == rp.WON_EVENT:
+            self.episode += self.closed == "lost"
+            self.closed, self.win = "won", (row, self.amount)
+        elif code == rp.LOST_EVENT:
+            self.win = None
+            self.closed = "lost" if self.closed or self.furthest >= 0 else ""
+        elif code == rp.REOPENED_EVENT and self.closed:
+            self.closed, self.win, self.episode = "", None, self.episode + 1
+
+    @property
+    def state(self) -> int:
+        return {"won": len(KEYS), "lost": len(KEYS) + 1, "": self.furthest}[self.closed]

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from books import KEYS, company, event, tables
+from books import KEYS, Deal, company, event, tables
 from folders import write_company
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -206,6 +206,18 @@ def test_proven_again_after_the_retraction() -> None:
     assert stays(known(events))[0] == stay("D", MET, at("2026-01-05"), at("2026-04-01"), rp.MOVED, OFFERED)
 
 
+def test_the_last_retraction_counts() -> None:
+    events = [
+        event("D", "met", "2026-01-05"),
+        event("D", "offered", "2026-02-05"),
+        event("D", "-offered", "2026-03-01"),
+        event("D", "offered", "2026-04-01"),
+        event("D", "-offered", "2026-05-01"),
+    ]
+    assert deal_of(known(events), "D")["state"] == MET
+    assert deal_of(known(events, "2026-04-30"), "D")["state"] == OFFERED
+
+
 def test_a_retraction_reaches_only_its_own_deal_and_milestone() -> None:
     events = [
         event("D", "met", "2026-01-05"),
@@ -356,6 +368,16 @@ def test_occurred_comes_before_seq() -> None:
     assert stays(known(events))[0][4:6] == (rp.MOVED, WON)
 
 
+def test_the_order_of_recording_does_not_matter() -> None:
+    events = [
+        event("D", "met", "2026-01-05", recorded="2026-01-06"),
+        event("D", "lost", "2026-02-01", recorded="2026-04-01"),
+        event("D", "won", "2026-02-10", 5.0, recorded="2026-02-10"),
+    ]
+    assert deal_of(known(events), "D")["state"] == WON
+    assert stays(known(events))[0][4:6] == (rp.LOST_EXIT, LOST)
+
+
 def test_two_dates_of_one_day_are_a_third_of_a_day_apart() -> None:
     history = known([event("D", "met", "2026-02-01"), event("D", "won", "2026-02-01")])
     assert history.spells["stop"][0] - history.spells["start"][0] == pytest.approx(SAME_DATE_GAP)
@@ -402,6 +424,12 @@ def test_a_deleted_deal_seen_again_starts_anew() -> None:
     deal = deal_of(known(events), "D")
     assert (deal["entry_state"], deal["entered"]) == (SCOPED, at("2026-03-01"))
     assert np.isnan(deal["amount"])
+
+
+def test_what_was_recorded_together_with_the_deletion_is_gone_too() -> None:
+    together = "2026-02-01T12:00"
+    events = [event("D", "met", "2026-01-05", recorded=together), event("D", "deleted", together, recorded=together)]
+    assert known(events).deals.empty
 
 
 def test_deleted_deals_are_not_listed_as_unproven() -> None:
@@ -610,6 +638,52 @@ def test_a_snapshot_is_consistent(events: list[dict[str, object]], day: pd.Times
     assert (history.wins["day"] <= history.as_of).all()
     moved = spells[(spells["state"] <= OFFERED) & (spells["exit"] == rp.MOVED)]
     assert (moved["destination"] > moved["state"]).all()
+
+
+def slow(of: Tables, day: pd.Timestamp, deal_id: str) -> tuple[Deal, list[pd.Series]]:
+    """One deal as known at the end of a day, sentence by sentence of the contract; and the rows it was played from."""
+    rows = [row for _, row in of.events.iterrows() if row["deal_id"] == deal_id]
+    rows = [row for row in rows if row["recorded_at"].tz_localize(None).normalize() <= day]
+    gone = [row["recorded_at"] for row in rows if row["event"] == "deleted"]
+    rows = [row for row in rows if not gone or row["recorded_at"] > max(gone)]
+    rows = sorted(rows, key=lambda row: (row["occurred_at"], row["seq"]))
+    deal = Deal()
+    for number, row in enumerate(rows):
+        withdrawn = any(
+            later["event"] == "retracted" and later["milestone"] == row["milestone"] for later in rows[number + 1 :]
+        )
+        proves = row["milestone"] != "scoped" or pd.notna(row["evidence"])
+        code = CODES.get(row["event"], rp.AMOUNT_EVENT)
+        if code == rp.PROVEN and (withdrawn or not proves):
+            code = rp.AMOUNT_EVENT
+        milestone = KEYS.index(row["milestone"]) if code == rp.PROVEN else -1
+        deal.follow(number, (code, milestone, row["amount"]))
+    return deal, rows
+
+
+CODES = {"milestone": rp.PROVEN, "won": rp.WON_EVENT, "lost": rp.LOST_EVENT, "reopened": rp.REOPENED_EVENT}
+
+
+@settings(max_examples=60, deadline=None)
+@given(books(), DAYS)
+def test_a_snapshot_follows_the_contract(events: list[dict[str, object]], day: pd.Timestamp) -> None:
+    full = tables(events, PROVING)
+    history = snapshot(full, day)
+    found = history.deals.set_index("deal_id")
+    wins = history.wins.assign(deal_id=history.deals["deal_id"].to_numpy()[history.wins["deal"]]).set_index("deal_id")
+    for deal_id in "ABC":
+        deal, rows = slow(full, day, deal_id)
+        if deal_id not in found.index:
+            assert (deal.furthest, deal.closed) == (-1, "")
+            continue
+        assert (found.loc[deal_id, "state"], found.loc[deal_id, "last_milestone"]) == (deal.state, deal.furthest)
+        np.testing.assert_equal(found.loc[deal_id, "amount"], deal.amount)
+        assert (deal_id in wins.index) == (deal.win is not None)
+        if deal.win is not None:
+            row, amount = deal.win
+            assert wins.loc[deal_id, "day"] == rows[row]["occurred_at"].tz_localize(None).normalize()
+            assert wins.loc[deal_id, "amount"] == (0.0 if np.isnan(amount) else amount)
+            assert wins.loc[deal_id, "amount_known"] == (not np.isnan(amount))
 
 
 @pytest.mark.parametrize(("preset", "seed"), [(demo, 3), (small, 4), (nearly_empty, 5)])

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
 
 import numpy as np
 import pytest
+from books import Deal
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -165,35 +165,6 @@ def test_nothing_of_one_deal_reaches_the_next() -> None:
 
 
 # --- against the rules --------------------------------------------------------------------------------------------
-@dataclass
-class Deal:
-    """A deal that follows the rules of the data contract, one sentence after the other."""
-
-    furthest: int = -1
-    closed: str = ""
-    win: tuple[int, float] | None = None
-    amount: float = NOTHING
-    episode: int = 0
-
-    def follow(self, row: int, event: Event) -> None:
-        code, milestone, value = event
-        self.amount = self.amount if np.isnan(value) else value
-        if code == rp.PROVEN:
-            self.furthest = max(self.furthest, milestone)
-        elif code == rp.WON_EVENT:
-            self.episode += self.closed == "lost"
-            self.closed, self.win = "won", (row, self.amount)
-        elif code == rp.LOST_EVENT:
-            self.win = None
-            self.closed = "lost" if self.closed or self.furthest >= 0 else ""
-        elif code == rp.REOPENED_EVENT and self.closed:
-            self.closed, self.win, self.episode = "", None, self.episode + 1
-
-    @property
-    def state(self) -> int:
-        return {"won": WON, "lost": LOST, "": self.furthest}[self.closed]
-
-
 codes = st.sampled_from([rp.PROVEN, rp.PROVEN, rp.WON_EVENT, rp.LOST_EVENT, rp.REOPENED_EVENT, rp.AMOUNT_EVENT])
 an_event = st.tuples(codes, st.integers(0, K - 1), st.sampled_from([NOTHING, 0.0, 1.0, 2.0]))
 

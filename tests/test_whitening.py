@@ -136,6 +136,23 @@ def test_evidence_is_exact_where_the_posterior_is_gaussian() -> None:
     assert white["amount"].factor.shape == (len(sd), len(sd))
 
 
+def test_a_step_of_the_scales_is_a_mode() -> None:
+    """Given the expected squares of the effects, each log scale goes to the mode of its own density."""
+    design, white = small_company()
+    predictor = design.predictors["tempo"]
+    rng = np.random.default_rng(3)
+    effects, variance = rng.normal(0, 0.5, len(predictor.unit)), rng.gamma(1, 0.1, len(predictor.unit))
+    found = wh._update_scales(predictor, white["tempo"].scales, effects, variance)
+    for number, scale in enumerate(found):
+        squares = (effects**2 + variance)[predictor.scale_of == number]
+
+        def negative(log: float, squares: Floats = squares, number: int = number) -> float:
+            prior = stats.norm.logpdf(log, np.log(predictor.medians[number]), predictor.spreads[number])
+            return float(len(squares) * log + squares.sum() / (2 * np.exp(2 * log)) - prior)
+
+        assert np.log(scale) == pytest.approx(optimize.minimize_scalar(negative, (-2, 0)).x, abs=1e-4)
+
+
 def test_scales_follow_the_data() -> None:
     """Groups that lie far apart have a larger scale than groups that lie close together."""
     design, _ = small_company()
@@ -287,3 +304,10 @@ def assert_sound(design: Design, white: dict[str, Whitening]) -> None:
         assert np.isfinite(found.evidence)
         assert (found.scales > 0).all()
         assert (np.diag(found.factor) > 0).all()
+    locals_of = {**wh._stage_locals(design), "arrival": wh._arrival_local(design)}
+    for kind, local in locals_of.items():
+        predictor, found = design.predictors[kind], white[kind]
+        effects, sd = at_mode(predictor, found), predictor.deviations(found.scales)
+        slope = predictor.map.T @ local(table_of(predictor, effects))[1] - effects / sd**2
+        root = sd[:, None] ** (1 - found.weight[:, None]) * found.factor
+        assert np.abs(root.T @ slope).max() < 0.01  # in posterior standard deviations

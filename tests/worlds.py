@@ -8,11 +8,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import xarray as xr
 from scipy.linalg import expm
 
 from forecastlab import walk
 from forecastlab.config import BudgetLine, Company, Milestone
 from forecastlab.history import History
+from forecastlab.predictors import KINDS
 from forecastlab.simulate import Draws
 
 SLOTS = np.array([30.0, 60.0, 120.0, 240.0, 400.0])
@@ -225,3 +227,35 @@ def draws_by_hand(slot_ends: np.ndarray, n: int = 400, seed: int = 5, unseen: bo
         parts = np.stack([revenue, wins])
         sources.append(np.concatenate([parts.sum(axis=-1, keepdims=True), parts], axis=-1))
     return Draws(slot_ends, outputs, sources[0], sources[1])
+
+
+# --- a sampler that is none ---------------------------------------------------------------------------------------
+class FakeModel:
+    """Stands in for a compiled model: keeps the data it is given."""
+
+    def __init__(self, data: dict[str, np.ndarray] | None = None) -> None:
+        self.data = data or {}
+
+    def with_data(self, **data: np.ndarray) -> FakeModel:
+        return FakeModel(data)
+
+
+def laplace_sample(ready: FakeModel, *, draws: int, chains: int, seed: int, **_: Any) -> xr.DataTree:
+    """What ``nutpie.sample`` would return if Laplace's approximation were the posterior: independent positions."""
+    rng = np.random.default_rng(seed)
+    size = (chains, draws)
+    mu = ready.data["scale_mu"]
+    sampled: dict[str, Any] = {
+        "scale": (("chain", "draw", "scaled"), np.exp(mu + 0.1 * rng.standard_normal((*size, len(mu))))),
+        "arrival_shape": (("chain", "draw"), 10.0 * np.exp(0.2 * rng.standard_normal(size))),
+    }
+    for kind in KINDS:
+        sampled[f"z_{kind}"] = (
+            ("chain", "draw", kind),
+            rng.standard_normal((*size, len(ready.data[f"{kind}_unit"]))),
+        )
+    stats = {
+        "diverging": (("chain", "draw"), np.zeros(size, dtype=bool)),
+        "energy": (("chain", "draw"), rng.standard_normal(size)),
+    }
+    return xr.DataTree.from_dict({"posterior": xr.Dataset(sampled), "sample_stats": xr.Dataset(stats)})

@@ -97,7 +97,7 @@ def weekly(
         from forecastlab import weeklyrun
         from forecastlab.progress import showing_progress
 
-        request = weeklyrun.read_request(company, as_of, out, seed, language)
+        request = weeklyrun.read_request(company, as_of, out, seed, language.value if language else None)
         for line in weeklyrun.announcements(request):
             print(line, file=sys.stderr)
         with showing_progress() as on_stage:

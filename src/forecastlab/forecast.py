@@ -131,7 +131,8 @@ def assert_forecast(table: pd.DataFrame) -> None:
     if quantiles.duplicated([*keys, "output_type_id"]).any():
         raise ValueError("a forecast quantile appears twice")
     sizes = table.groupby([*keys, "output_type"], observed=True).size().unstack(fill_value=0)
-    if not (sizes["quantile"] == len(QUANTILES)).all() or not (sizes.get("mean", 0) == 1).all():
+    sizes = sizes.reindex(columns=["quantile", "mean"], fill_value=0)
+    if (sizes["quantile"] != len(QUANTILES)).any() or (sizes["mean"] != 1).any():
         raise ValueError("a forecast lacks a quantile or the mean, or has one twice")
     step = quantiles.groupby(keys, observed=True)["value"].diff()
     if (step < -1e-9 * quantiles["value"].abs().max()).any():

@@ -33,7 +33,7 @@ class Priors:
     Parameters
     ----------
     tempo : Normal
-        Log total hazard per day in the youngest age bin of a milestone, today: a median stay of two months, 95 %
+        Log total hazard per day in the youngest age bin of a milestone, today: a mean stay of two months, 95 %
         between a day and nine years.
     odds : Normal
         Logit of moving on among the exits there: 60 %, 95 % between 10 and 95 %.

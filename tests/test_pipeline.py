@@ -1,0 +1,246 @@
+"""The way from tables to results, with Laplace's approximation in place of the sampler."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+from worlds import FakeModel, laplace_sample
+
+from forecastlab import fit as fitting
+from forecastlab import pipeline
+from forecastlab.design import Design
+from forecastlab.fit import Compiled, Sampler
+from forecastlab.model import model_key
+from forecastlab.results import Results
+from forecastlab.schema import ModelError
+from forecastlab.synthetic import demo, nearly_empty, simulate_tables, small
+from forecastlab.tables import Tables
+
+AS_OF = pd.Timestamp("2026-03-31")
+QUICK = Sampler(draws=400, tune=50)
+compiled_keys: list[tuple[int, ...]] = []
+
+
+@pytest.fixture(autouse=True, scope="module")
+def no_sampler() -> Iterator[None]:
+    def compile_model(design: Design, white: object, priors: object) -> Compiled:
+        compiled_keys.append(model_key(design))
+        return Compiled(compiled_keys[-1], FakeModel())
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fitting.nutpie, "sample", laplace_sample)
+        patch.setattr(pipeline, "compile_model", compile_model)
+        yield
+
+
+@pytest.fixture(scope="module")
+def books() -> Tables:
+    return simulate_tables(small(), 3)
+
+
+@pytest.fixture(scope="module")
+def demo_books() -> Tables:
+    return simulate_tables(demo(), 3)
+
+
+@pytest.fixture(scope="module")
+def demo_results(demo_books: Tables) -> Results:
+    return _results(demo_books)
+
+
+def _results(tables: Tables, seed: int = 1, as_of: pd.Timestamp = AS_OF) -> Results:
+    return pipeline.forecast_as_of(tables, as_of, seed, QUICK)
+
+
+def test_results_are_whole(books: Tables) -> None:
+    found = _results(books)
+    assert found.status == "ok"
+    assert found.as_of == AS_OF
+    assert set(found.forecast["reference_date"]) == {AS_OF}
+    assert np.isfinite(found.forecast["value"]).all()
+    assert found.counts["milestone"].tolist() == list(books.company.keys)
+    assert set(found.milestones["segment"]) == {
+        "all",
+        *(f"product_line={g}" for g in ("rtos", "hyperviseur", "outils")),
+    }
+    assert found.gates["passed"].all()
+    assert len(found.actuals) > 2
+
+
+def test_the_same_seed_gives_the_same_bits_and_another_does_not(books: Tables) -> None:
+    a, b, c = (_results(books, seed) for seed in (1, 1, 2))
+    pd.testing.assert_frame_equal(a.forecast, b.forecast, check_exact=True)
+    pd.testing.assert_frame_equal(a.milestones, b.milestones, check_exact=True)
+    assert (a.forecast["value"] != c.forecast["value"]).any()
+
+
+def test_parts_of_a_run_have_seeds_of_their_own() -> None:
+    seeds = [seed for run in range(50) for seed in pipeline._seeds(run)]
+    assert len(set(seeds)) == len(seeds)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_nothing_recorded_after_the_date_is_seen(demo_books: Tables, demo_results: Results, seed: int) -> None:
+    """Later rows are deleted, changed and added; deals of new groups come in; stated forecasts change."""
+    rng = np.random.default_rng(seed)
+    events, deals = demo_books.events, demo_books.deals
+    end = (AS_OF + pd.Timedelta(days=1)).tz_localize(demo_books.company.timezone)
+    changed = events[(events["recorded_at"] < end) | (rng.random(len(events)) < 0.5)].copy()
+    after = (changed["recorded_at"] >= end).to_numpy()
+    assert after.sum() > 100
+    changed.loc[after, "amount"] = rng.lognormal(15, 2, after.sum())
+    changed.loc[after, "event"] = rng.choice(["won", "lost", "deleted", "reopened"], after.sum())
+    # A later record of an early fact: a win of last year that nobody had written down.
+    late = events[~(events["recorded_at"] >= end)].sample(200, random_state=seed)
+    late = late.assign(recorded_at=end, event=rng.choice(["won", "deleted", "lost"], 200), amount=1e8)
+    strangers = events.head(20).assign(deal_id="STRANGER", recorded_at=end + pd.Timedelta(hours=1))
+    more = deals.head(1).assign(deal_id="STRANGER", product_line="new", region="new")
+    mutated = replace(
+        demo_books,
+        events=pd.concat([late, changed, strangers], ignore_index=True),
+        deals=pd.concat([more, deals], ignore_index=True),
+        rep_forecasts=None,
+    )
+    a, b = demo_results, _results(mutated)
+    for name in ("forecast", "actuals", "milestones", "counts", "budget", "gates"):
+        pd.testing.assert_frame_equal(getattr(b, name), getattr(a, name), check_exact=True)
+    assert a.doubts == b.doubts
+
+
+def test_what_was_known_does_reach_the_forecast(demo_books: Tables, demo_results: Results) -> None:
+    """The test above could pass by ignoring everything: a change of one known amount must show."""
+    events = demo_books.events.copy()
+    known = events["recorded_at"] < AS_OF.tz_localize(demo_books.company.timezone)
+    row = events.index[known & (events["event"] == "won")][-1]
+    events.loc[row, "amount"] *= 1.01
+    other = _results(replace(demo_books, events=events))
+    assert (other.forecast["value"] != demo_results.forecast["value"]).any()
+
+
+def test_the_order_of_the_rows_does_not_change_a_bit(demo_books: Tables, demo_results: Results) -> None:
+    """Rows of a deal keep their order among themselves: file order breaks their ties."""
+    rng = np.random.default_rng(4)
+    place = pd.Series(rng.permutation(len(demo_books.deals)), index=demo_books.deals["deal_id"])
+    order = np.argsort(place.reindex(demo_books.events["deal_id"]).to_numpy(), kind="stable")
+    shuffled = replace(
+        demo_books,
+        events=demo_books.events.iloc[order].reset_index(drop=True),
+        deals=demo_books.deals.sample(frac=1.0, random_state=1),
+    )
+    a, b = demo_results, _results(shuffled)
+    pd.testing.assert_frame_equal(a.forecast, b.forecast, check_exact=True)
+    pd.testing.assert_frame_equal(a.milestones, b.milestones, check_exact=True)
+
+
+def test_order_does_not_matter_where_no_two_facts_of_a_deal_tie(books: Tables) -> None:
+    ties = books.events.duplicated(["deal_id", "occurred_at", "seq"], keep=False)
+    alone = replace(books, events=books.events[~ties].reset_index(drop=True))
+    shuffled = replace(alone, events=alone.events.sample(frac=1.0, random_state=2).reset_index(drop=True))
+    pd.testing.assert_frame_equal(_results(alone).forecast, _results(shuffled).forecast, check_exact=True)
+
+
+def test_a_compiled_model_is_used_again_where_the_sizes_allow(books: Tables, demo_books: Tables) -> None:
+    compiled_keys.clear()
+    first = pipeline.prepare(books, AS_OF)
+    _, compiled = pipeline.estimate(first, 1, QUICK)
+    again = pipeline.prepare(books, AS_OF + pd.Timedelta(days=7))
+    assert model_key(again.design) == compiled.key
+    assert pipeline.estimate(again, 1, QUICK, compiled)[1] is compiled
+    assert len(compiled_keys) == 1
+    other = pipeline.prepare(demo_books, AS_OF)
+    assert pipeline.estimate(other, 1, QUICK, compiled)[1].key == model_key(other.design) != compiled.key
+    assert len(compiled_keys) == 2
+
+
+def test_budget_and_calendar_of_the_company_are_used(demo_books: Tables) -> None:
+    found = _results(demo_books, as_of=pd.Timestamp("2026-09-25"))
+    assert found.budget["period"].tolist() == [line.period for line in demo_books.company.budget]
+    april = replace(demo_books, company=replace(demo_books.company, fiscal_year_start=4, budget=()))
+    assert _results(april).forecast["period"].iloc[0] == "2026Q4"
+
+
+# --- small companies ----------------------------------------------------------------------------------------------
+def _some(tables: Tables, ids: list[str], segments: tuple[str, ...] | None = None) -> Tables:
+    who = tables.company if segments is None else replace(tables.company, segments=segments)
+    return replace(
+        tables,
+        company=who,
+        deals=tables.deals[tables.deals["deal_id"].isin(ids)].reset_index(drop=True),
+        events=tables.events[tables.events["deal_id"].isin(ids)].reset_index(drop=True),
+    )
+
+
+def _by_state(tables: Tables, as_of: pd.Timestamp) -> dict[str, list[str]]:
+    deals = pipeline.snapshot(tables, as_of).deals
+    k = len(tables.company.keys)
+    names = np.select([deals["state"] == k, deals["state"] == k + 1], ["won", "lost"], "open")
+    return {name: list(deals.loc[names == name, "deal_id"]) for name in ("won", "lost", "open")}
+
+
+@pytest.mark.parametrize("case", ["no win", "one closed deal", "one win alone", "one segment", "no segment", "twelve"])
+def test_small_companies_get_a_forecast_that_says_it_is_the_priors(books: Tables, case: str) -> None:
+    found = _by_state(books, AS_OF)
+    ids = {
+        "no win": found["lost"][:6] + found["open"][:6],
+        "one closed deal": found["lost"][:1] + found["open"][:6],
+        "one win alone": found["won"][:1],
+        "twelve": found["won"][:3] + found["lost"][:5] + found["open"][:4],
+    }.get(case, found["won"] + found["lost"] + found["open"])
+    if case == "one segment":
+        ids = [i for i in ids if i in set(books.deals.loc[books.deals["product_line"] == "rtos", "deal_id"])]
+    results = _results(_some(books, ids, () if case == "no segment" else None))
+    assert np.isfinite(results.forecast["value"]).all()
+    assert {"few_wins", "prior_driven"} & {doubt.code for doubt in results.doubts}
+    total = results.forecast[(results.forecast["source"] == "total") & (results.forecast["segment"] == "all")]
+    year = total[(total["period"] == "next_12_months") & (total["target"] == "revenue")].set_index("output_type_id")
+    assert year["value"][0.95] > year["value"][0.05]
+    segments = set(results.forecast["segment"])
+    if case == "no segment":
+        assert segments == {"all"}
+    if case == "one segment":
+        assert segments == {"all", "product_line=rtos"}
+
+
+def test_a_young_company_runs() -> None:
+    tables = simulate_tables(nearly_empty(), 1)
+    as_of = pd.Timestamp("2026-09-25")
+    assert len(tables.deals) < 20
+    assert np.isfinite(_results(tables, as_of=as_of).forecast["value"]).all()
+
+
+def test_open_deals_alone_are_refused_with_the_reason(books: Tables) -> None:
+    ids = _by_state(books, AS_OF)["open"]
+    with pytest.raises(ModelError, match=rf"hold {len(ids)} deals and none of them was won or lost.*At least one"):
+        pipeline.prepare(_some(books, ids), AS_OF)
+
+
+def test_a_date_before_the_first_record_is_refused(books: Tables) -> None:
+    with pytest.raises(ModelError, match="0 deals"):
+        pipeline.prepare(books, pd.Timestamp("2020-01-01"))
+
+
+# --- what a run leaves behind -------------------------------------------------------------------------------------
+def test_saved_results_are_those_of_the_run(books: Tables, tmp_path: Path) -> None:
+    prepared = pipeline.prepare(books, AS_OF)
+    fitted, _ = pipeline.estimate(prepared, 1, QUICK)
+    results = pipeline.conclude(prepared, fitted, pipeline.project(prepared, fitted, 1, size=100))
+    pipeline.save(results, fitted, tmp_path, 1, {"as_of": "2026-03-31"})
+    back = pd.read_parquet(tmp_path / "forecast.parquet")
+    pd.testing.assert_frame_equal(back, results.forecast, check_exact=True)
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert (summary["status"], summary["seed"], summary["parameters"]) == ("ok", 1, {"as_of": "2026-03-31"})
+    assert summary["diagnostics"]["r_hat"] < 1.01
+    assert summary["diagnostics"]["retried"] == []
+    assert summary["sentences"]
+    assert (tmp_path / "report.html").stat().st_size > 1000
+    with xr.open_datatree(tmp_path / "posterior.nc", engine="h5netcdf") as tree:
+        np.testing.assert_array_equal(
+            tree["posterior"]["tempo_age"].to_numpy(), fitted.posterior["posterior"]["tempo_age"].to_numpy()
+        )
