@@ -58,13 +58,14 @@ def spell_rows(draw: st.DrawFn) -> list[tuple[int, float, float, float, int, int
     found = []
     for _ in range(draw(st.integers(1, 12))):
         state = draw(st.integers(0, K - 1))
-        length = draw(st.floats(1e-4, 400))
+        # Fractions that floats hold exactly, so that ages and times meet the edges without rounding.
+        length = draw(st.one_of(st.integers(1, 400 * 64).map(lambda n: n / 64), st.sampled_from([7.5, 29.5, 30.5])))
         ended = draw(st.sampled_from([rp.STAYED, rp.MOVED, rp.LOST_EXIT]))
         to = {rp.STAYED: -1, rp.MOVED: draw(st.integers(state + 1, WON)), rp.LOST_EXIT: LOST}[ended]
-        entry = draw(st.sampled_from([0.0, 0.0, 0.3, 0.9])) * length
+        entry = draw(st.sampled_from([0.0, 0.0, 0.25, 0.75])) * length
         amount = draw(st.sampled_from([np.nan, 0.0, 99.0, 100.0, 5_000.0]))
         region = draw(st.sampled_from(["north", "south", "east"]))
-        found.append((state, draw(st.floats(-300, 350)), length, entry, ended, to, amount, region))
+        found.append((state, draw(st.integers(-300 * 8, 350 * 8)) / 8, length, entry, ended, to, amount, region))
     return found
 
 
