@@ -191,7 +191,11 @@ def test_check_of_sound_data(company: Path, run: Run) -> None:
 def test_a_refused_fit_is_recorded_and_raised(
     company: Path, run: Run, calls: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(notebooks, "execute", lambda n, o, given, s: leave(given["run_dir"], "refused"))
+    def execute(notebook: Path, output: Path, given: dict[str, Any], on_stage: object) -> None:
+        leave(given["run_dir"], "refused")
+        raise ModelError("r_hat is 1.3")
+
+    monkeypatch.setattr(notebooks, "execute", execute)
     status, out, err = run("weekly", company)
     assert (status, out) == (1, "")
     (name,) = runs_of(company)

@@ -103,7 +103,7 @@ def test_what_is_not_a_number_passes_nothing() -> None:
     sampled["x"][0, 5, 1] = np.nan
     assert {"r_hat", "ess_bulk", "ess_tail"} <= _failed(sampled, stats)
     with pytest.raises(ModelError, match="r_hat is nan"):
-        fitting._refuse_gross(gates(sampled, stats))
+        fitting._refuse_gross(gates(sampled, stats), ())
 
 
 # --- refusal ------------------------------------------------------------------------------------------------------
@@ -124,10 +124,11 @@ def test_a_gross_failure_is_refused_with_its_number(gate: str, shown: float, ref
     def table(value: float) -> pd.DataFrame:
         return pd.DataFrame({"gate": list(GOOD), "value": list((GOOD | {gate: value}).values())})
 
-    fitting._refuse_gross(table(shown))
+    fitting._refuse_gross(table(shown), ())
     with pytest.raises(ModelError) as refusal:
-        fitting._refuse_gross(table(refused))
+        fitting._refuse_gross(table(refused), ("e_bfmi",))
     text = str(refusal.value)
+    assert refusal.value.diagnostics == GOOD | {gate: refused, "retried": ["e_bfmi"]}
     assert f"{gate} is {refused:.3g}" in text
     assert sum(name in text for name in GOOD) == 1, "only what failed is named"
     assert "forecastlab check" in text

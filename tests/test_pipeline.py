@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,15 +14,16 @@ import pytest
 import xarray as xr
 from worlds import FakeModel, laplace_sample
 
+from forecastlab import cli, ledger, notebooks, pipeline, weeklyrun
 from forecastlab import fit as fitting
-from forecastlab import pipeline
 from forecastlab.design import Design
 from forecastlab.fit import Compiled, Sampler
 from forecastlab.model import model_key
 from forecastlab.results import Results
 from forecastlab.schema import ModelError
 from forecastlab.synthetic import demo, nearly_empty, simulate_tables, small
-from forecastlab.tables import Tables
+from forecastlab.synthetic.folder import write_folder
+from forecastlab.tables import Tables, read_tables
 
 AS_OF = pd.Timestamp("2026-03-31")
 QUICK = Sampler(draws=400, tune=50)
@@ -244,3 +246,78 @@ def test_saved_results_are_those_of_the_run(books: Tables, tmp_path: Path) -> No
         np.testing.assert_array_equal(
             tree["posterior"]["tempo_age"].to_numpy(), fitted.posterior["posterior"]["tempo_age"].to_numpy()
         )
+
+
+# --- a refused fit ------------------------------------------------------------------------------------------------
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("company")
+    write_folder(small(), 3, path)
+    return path
+
+
+def _stuck(ready: FakeModel, **settings: Any) -> xr.DataTree:
+    """Draws of chains that stand apart, of which one is nowhere at all."""
+    tree = laplace_sample(ready, **settings)
+    tree["posterior"]["z_tempo"][1] += 5.0
+    tree["posterior"]["z_odds"][0, 0] = np.nan
+    return tree
+
+
+def _runs(folder: Path) -> list[Path]:
+    return [path for path in (folder / "runs").glob("*") if not path.name.startswith(".lock")]
+
+
+def test_a_refused_fit_leaves_its_diagnostics_and_no_forecast(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fitting.nutpie, "sample", _stuck)
+    tables = read_tables(folder)
+    prepared = pipeline.prepare(tables, AS_OF)
+    with (
+        pytest.raises(ModelError, match=r"r_hat is nan(.|\n)*The diagnostics are in .*manifest.json") as refusal,
+        weeklyrun.recording_refusal(tables, AS_OF, "", 1),
+    ):
+        pipeline.estimate(prepared, 1, QUICK)
+    (run,) = _runs(folder)
+    assert str(run / "manifest.json") in str(refusal.value)
+    assert sorted(path.name for path in run.iterdir()) == ["manifest.json", "summary.json"]
+    manifest = ledger.read_manifest(run)
+    assert (manifest["status"], manifest["as_of"], manifest["seed"]) == ("refused", "2026-03-31", 1)
+    assert manifest["diagnostics"]["r_hat"] is None, "JSON has no word for what is not a number"
+    assert manifest["diagnostics"]["divergent_share"] == 0.0
+    assert {"r_hat", "ess_bulk"} <= set(manifest["diagnostics"]["retried"])
+
+
+def test_a_refused_fit_under_the_command(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """The cell of the notebook is run here, without its kernel."""
+
+    def execute(notebook: Path, output: Path, given: dict[str, Any], on_stage: object) -> None:
+        tables, day = read_tables(Path(given["company"])), pd.Timestamp(given["as_of"])
+        with weeklyrun.recording_refusal(tables, day, given["run_dir"], given["seed"], given["language"]):
+            pipeline.estimate(pipeline.prepare(tables, day), given["seed"], QUICK)
+
+    monkeypatch.setattr(fitting.nutpie, "sample", _stuck)
+    monkeypatch.setattr(notebooks, "execute", execute)
+    with pytest.raises(SystemExit) as ended:
+        cli.app(["weekly", str(folder), "--as-of", "2026-03-31", "--out", str(tmp_path)])
+    out, err = capsys.readouterr()
+    assert (ended.value.code, out) == (1, "")
+    (run,) = (path for path in tmp_path.iterdir() if path.is_dir())
+    assert err.splitlines()[-1] == f"The diagnostics are in {run / 'manifest.json'}."
+    assert "the model could not be fitted" in err
+    assert "Traceback" not in err
+    assert sorted(path.name for path in run.iterdir()) == ["manifest.json", "summary.json"]
+    manifest = ledger.read_manifest(run)
+    assert (manifest["status"], manifest["parameters"]["company"]) == ("refused", str(folder))
+    assert set(manifest["diagnostics"]) == {"r_hat", "ess_bulk", "ess_tail", "divergent_share", "e_bfmi", "retried"}
+
+
+def test_refused_data_leave_nothing(folder: Path, tmp_path: Path) -> None:
+    tables = read_tables(folder)
+    with (
+        pytest.raises(ModelError, match="none of them was won or lost"),
+        weeklyrun.recording_refusal(tables, AS_OF, str(tmp_path), 1),
+    ):
+        pipeline.prepare(tables, pd.Timestamp("2020-01-01"))
+    assert list(tmp_path.iterdir()) == []

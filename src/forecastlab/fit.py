@@ -101,7 +101,7 @@ def fit(design: Design, white: Mapping[str, Whitening], compiled: Compiled, samp
     Raises
     ------
     ModelError
-        If the fit fails a gate grossly, after the retry.
+        If the fit fails a gate grossly, after the retry; it carries the diagnostics.
     """
     ready = compiled.model.with_data(**model_data(design, white, compiled.key))
     first, retry = (int(s.generate_state(1)[0]) for s in np.random.SeedSequence(seed).spawn(2))
@@ -111,7 +111,7 @@ def fit(design: Design, white: Mapping[str, Whitening], compiled: Compiled, samp
     if failed:
         tree = _sample(ready, sampler, retry, sampler.retry_factor, sampler.retry_target_accept)
         found, effects = _judged(tree, design, white)
-    _refuse_gross(found)
+    _refuse_gross(found, failed)
     named = xr.DataTree.from_dict(
         {"posterior": _tables(tree, effects, design), "sample_stats": tree["sample_stats"].to_dataset()}
     )
@@ -179,6 +179,11 @@ def gates(sampled: xr.Dataset, stats: xr.Dataset) -> pd.DataFrame:
     return table.assign(passed=passed & ~clustered)
 
 
+def diagnostics_of(found: pd.DataFrame, retried: tuple[str, ...]) -> dict[str, object]:
+    """Return the values of the gates and what failed at the first attempt, for the manifest."""
+    return dict(zip(found["gate"], found["value"].astype(float), strict=True)) | {"retried": list(retried)}
+
+
 def _worst(result: Any, pick: Any) -> float:
     dataset = result.get("posterior", result)
     values = [np.asarray(dataset[name]).ravel() for name in dataset.data_vars]
@@ -199,7 +204,7 @@ def _clustered(diverging: npt.NDArray[np.bool_]) -> bool:
     return False
 
 
-def _refuse_gross(found: pd.DataFrame) -> None:
+def _refuse_gross(found: pd.DataFrame, retried: tuple[str, ...]) -> None:
     values = dict(zip(found["gate"], found["value"], strict=True))
     bad = [
         f"{gate} is {values[gate]:.3g} (limit {limit:g})"
@@ -210,7 +215,8 @@ def _refuse_gross(found: pd.DataFrame) -> None:
         raise ModelError(
             "the model could not be fitted, even with longer sampling: " + "; ".join(bad) + ". "
             "No forecast is shown, because it could not be trusted. Check the data with `forecastlab check`; "
-            "events with impossible dates or amounts are the usual cause."
+            "events with impossible dates or amounts are the usual cause.",
+            diagnostics_of(found, retried),
         )
 
 

@@ -26,7 +26,7 @@ from forecastlab.conjugate import Counts, draw_counts
 from forecastlab.decide import budget_table
 from forecastlab.design import Design, build_design
 from forecastlab.entries import Entries, build_entries
-from forecastlab.fit import Compiled, Fit, Sampler, compile_model, fit
+from forecastlab.fit import Compiled, Fit, Sampler, compile_model, diagnostics_of, fit
 from forecastlab.forecast import forecast_periods, forecast_table, past_quarters
 from forecastlab.grid import build_grid
 from forecastlab.history import History, snapshot
@@ -230,8 +230,7 @@ def save(
     summary: dict[str, Any] = {
         "status": results.status,
         "sentences": list(report.sentences(results, language)),
-        "diagnostics": dict(zip(results.gates["gate"], results.gates["value"].astype(float), strict=True))
-        | {"retried": list(fitted.retried)},
+        "diagnostics": diagnostics_of(fitted.gates, fitted.retried),
         "seed": seed,
         "parameters": dict(parameters),
     }

@@ -6,6 +6,7 @@ change.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -124,7 +125,18 @@ class DataError(ForecastlabError):
 
 
 class ModelError(ForecastlabError):
-    """The model refuses: too little history, or a fit that failed its gates beyond repair."""
+    """The model refuses: too little history, or a fit that failed its gates beyond repair.
+
+    Parameters
+    ----------
+    message : str
+    diagnostics : mapping, optional
+        Of a refused fit, for its manifest; empty where nothing was fitted.
+    """
+
+    def __init__(self, message: str, diagnostics: Mapping[str, object] | None = None) -> None:
+        self.diagnostics = dict(diagnostics or {})
+        super().__init__(message)
 
 
 class LedgerError(ForecastlabError):

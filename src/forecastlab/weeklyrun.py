@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -12,8 +13,9 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import pandas as pd
 
-from forecastlab import ledger, notebooks
+from forecastlab import files, ledger, notebooks
 from forecastlab.schema import (
+    MANIFEST_FILE,
     NOTEBOOK_FILE,
     REPORT_FILE,
     DataError,
@@ -21,7 +23,6 @@ from forecastlab.schema import (
     ForecastlabError,
     LedgerError,
     ModelError,
-    Status,
     UsageError,
 )
 from forecastlab.tables import Tables, read_tables
@@ -143,31 +144,34 @@ def announcements(request: Request) -> list[str]:
 def publish(request: Request, on_stage: Callable[[str, float], None] | None = None) -> Published:
     """Run the notebook in a staging folder and publish what it leaves there.
 
-    A run whose fit is refused by its gates is published too, with status ``refused`` and its diagnostics, and then the
-    refusal is raised.
+    A run whose fit is refused by its gates is published too, with status ``refused`` and its diagnostics but without
+    forecast and report, and then the refusal is raised.
 
     Raises
     ------
     ForecastlabError
         Whatever stopped the run; only a refusal by the gates leaves a run folder.
     """
-    decided: dict[str, object] = {
-        "as_of": request.as_of.isoformat(),
-        "seed": request.seed,
-        "language": request.language,
-    }
+    decided = _decided(pd.Timestamp(request.as_of), request.seed, request.language)
     identity = ledger.run_id(request.tables.sources, decided, request.seed)
     with ledger.open_run(request.runs, request.as_of, identity) as staging:
         given = {"company": str(request.tables.company.folder), **decided, "run_dir": str(staging.path.resolve())}
-        notebooks.execute(request.notebook, staging.path / NOTEBOOK_FILE, given, on_stage)
-        summary = _read_summary(staging.path)
-        _refuse_changed(request.tables)
-        _write_manifest(staging, request, summary, {"company": given["company"], **decided})
+        try:
+            notebooks.execute(request.notebook, staging.path / NOTEBOOK_FILE, given, on_stage)
+        except ModelError:
+            if not (staging.path / SUMMARY_FILE).is_file() or _read_summary(staging.path)["status"] != "refused":
+                raise
+        parameters = {"company": given["company"], **decided}
+        summary = _write_manifest(staging, request.tables, request.as_of, request.seed, parameters)
     sentences = tuple(str(sentence) for sentence in summary.get("sentences", []))
     if summary["status"] == "refused":
-        reason = "\n".join(sentences) or "The fit failed its gates."
-        raise ModelError(f"{reason}\nThe diagnostics are in {staging.final / 'manifest.json'}.")
+        raise _refusal(sentences, staging.final)
     return Published(staging.final, staging.final / REPORT_FILE, sentences)
+
+
+def _refusal(sentences: Sequence[str], folder: Path) -> ModelError:
+    reason = "\n".join(sentences) or "The fit failed its gates."
+    return ModelError(f"{reason}\nThe diagnostics are in {folder / MANIFEST_FILE}.")
 
 
 def _refuse_changed(tables: Tables) -> None:
@@ -191,18 +195,21 @@ def _read_summary(run: Path) -> dict[str, Any]:
 
 
 def _write_manifest(
-    staging: ledger.Staging, request: Request, summary: Mapping[str, Any], parameters: Mapping[str, object]
-) -> None:
-    status: Status = summary["status"]
+    staging: ledger.Staging, tables: Tables, day: date, seed: int, parameters: Mapping[str, object]
+) -> dict[str, Any]:
+    """Write the manifest from the summary that the run left; returns the summary."""
+    summary = _read_summary(staging.path)
+    _refuse_changed(tables)
     ledger.write_manifest(
         staging,
-        status=status,
-        as_of=request.as_of,
-        inputs=request.tables.sources,
+        status=summary["status"],
+        as_of=day,
+        inputs=tables.sources,
         parameters={**summary.get("parameters", {}), **parameters},
-        seed=int(summary.get("seed", request.seed)),
+        seed=int(summary.get("seed", seed)),
         diagnostics=summary.get("diagnostics", {}),
     )
+    return summary
 
 
 def deliver(
@@ -228,24 +235,64 @@ def deliver(
     """
     from forecastlab import pipeline  # loads PyMC, which the rest of this module does not need
 
-    spoken = language or results.company.language
-    decided: dict[str, object] = {"as_of": results.as_of.date().isoformat(), "seed": seed, "language": spoken}
+    spoken = language or tables.company.language
+    decided = _decided(results.as_of, seed, spoken)
+    return _leave(
+        tables, decided, seed, run_dir, lambda place: pipeline.save(results, fitted, place, seed, decided, spoken)
+    )
+
+
+@contextmanager
+def recording_refusal(
+    tables: Tables, day: pd.Timestamp, run_dir: str, seed: int, language: str | None = None
+) -> Iterator[None]:
+    """Leave the diagnostics of a fit that is refused within the block where ``deliver`` would leave the run.
+
+    Parameters
+    ----------
+    tables, run_dir, seed, language
+        As for ``deliver``.
+    day : pd.Timestamp
+        The as-of date.
+
+    Raises
+    ------
+    ModelError
+        The refusal; one without diagnostics, because nothing was fitted, leaves nothing.
+    """
+    try:
+        yield
+    except ModelError as error:
+        if not error.diagnostics:
+            raise
+        decided = _decided(day, seed, language or tables.company.language)
+        summary = {
+            "status": "refused",
+            "sentences": [str(error)],
+            "diagnostics": error.diagnostics,
+            "seed": seed,
+            "parameters": decided,
+        }
+        text = json.dumps(summary, ensure_ascii=False, indent=2)
+        folder = _leave(tables, decided, seed, run_dir, lambda place: files.write_text(text, place / SUMMARY_FILE))
+        if run_dir:
+            raise  # the command names the folder, which is not published yet
+        raise _refusal([str(error)], folder) from None
+
+
+def _decided(day: pd.Timestamp, seed: int, language: str) -> dict[str, object]:
+    return {"as_of": day.date().isoformat(), "seed": seed, "language": language}
+
+
+def _leave(
+    tables: Tables, decided: Mapping[str, object], seed: int, run_dir: str, write: Callable[[Path], object]
+) -> Path:
+    """Have a run written into the staging folder of the command, else published in a folder of its own."""
     if run_dir:
-        pipeline.save(results, fitted, Path(run_dir), seed, decided, spoken)
+        write(Path(run_dir))
         return Path(run_dir)
-    identity = ledger.run_id(tables.sources, decided, seed)
-    day = results.as_of.date()
+    identity, day = ledger.run_id(tables.sources, decided, seed), date.fromisoformat(str(decided["as_of"]))
     with ledger.open_run(ledger.runs_folder(tables.company.folder), day, identity) as staging:
-        pipeline.save(results, fitted, staging.path, seed, decided, spoken)
-        _refuse_changed(tables)
-        summary = _read_summary(staging.path)
-        ledger.write_manifest(
-            staging,
-            status=summary["status"],
-            as_of=day,
-            inputs=tables.sources,
-            parameters=decided,
-            seed=seed,
-            diagnostics=summary["diagnostics"],
-        )
+        write(staging.path)
+        _write_manifest(staging, tables, day, seed, decided)
     return staging.final
