@@ -10,7 +10,6 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-import scoringrules as sr  # type: ignore[import-untyped]
 
 from forecastlab.schema import QUANTILES
 
@@ -81,6 +80,9 @@ def crps(quantiles: Floats, actual: Floats) -> Floats:
     -------
     float array, (n,)
     """
+    # Imported here because it compiles its kernels when imported, which takes seconds.
+    import scoringrules as sr  # type: ignore[import-untyped]
+
     found = np.abs(quantiles[:, MEDIAN_AT] - actual)
     spread = np.flatnonzero(quantiles[:, 0] < quantiles[:, -1])
     for start in range(0, len(spread), _CHUNK):
