@@ -182,6 +182,53 @@ def test_faulty_data_stop_a_run_before_anything_is_written(
     assert last.startswith(f"{sum(line.startswith('- ') for line in listed)} faults, ")
 
 
+# Whatever can be wrong in one folder, and how the message about it begins.
+EVERY_FAULT = """deal_id,event,milestone,occurred_at,recorded_at,amount
+A,milestone,signed,2026-05-05,,
+B,milestone,need,2026-05-05,,
+A,amount,,2026-05-05,,-5
+A,amount,,2026-05-05,,NaN
+A,amount,,05/05/2026,,90
+A,amount,,2026-05-05,2026-05-04,90
+C,won,,2026-05-05,,90
+"""
+EVERY_PLACE = [
+    "company.toml, line 4, column company.zone: this key is unknown",
+    "rep_forecasts.csv, line 1: the file is empty",
+    "deals.csv, column region: the column region is missing",
+    "deals.csv, line 3, column deal_id: this deal_id stands on an earlier row",
+    "events.csv, line 2, column milestone: company.toml has no such milestone",
+    "events.csv, line 3, column deal_id: no deal has this deal_id",
+    "events.csv, line 4, column amount: the number is negative",
+    "events.csv, line 5, column amount: this is not a number",
+    "events.csv, line 6, column occurred_at: this is not an ISO 8601 date",
+    "events.csv, line 7, column recorded_at: the event was recorded before it occurred",
+    "events.csv, line 8, column deal_id: the deal is won but has no milestone",
+]
+
+
+def test_every_fault_at_once(company: Path, run: Run, calls: list[dict[str, Any]]) -> None:
+    (company / "company.toml").write_text(TOML.replace("timezone", "zone") + '[segments]\ncolumns = ["region"]\n')
+    (company / "deals.csv").write_text("deal_id\nA\nA\nC\n")
+    (company / "events.csv").write_text(EVERY_FAULT)
+    (company / "rep_forecasts.csv").write_text("")
+    for command in ("weekly", "check"):
+        status, out, err = run(command, company)
+        assert status == 1
+        listed = [line for line in (out + err).splitlines() if line.startswith("- ")]
+        assert all(line.startswith(f"- {place}") for line, place in zip(listed, EVERY_PLACE, strict=True)), listed
+    assert (calls, (company / "runs").exists()) == ([], False)
+
+
+@pytest.mark.parametrize("missing", ["company.toml", "deals.csv", "events.csv"])
+def test_a_missing_file_stops_a_run(company: Path, run: Run, calls: list[dict[str, Any]], missing: str) -> None:
+    (company / missing).unlink()
+    status, out, err = run("weekly", company)
+    assert (status, out) == (1, "")
+    assert f"- {missing}: the file is missing" in err
+    assert (calls, (company / "runs").exists()) == ([], False)
+
+
 def test_check_of_sound_data(company: Path, run: Run) -> None:
     status, out, _ = run("check", company)
     assert status == 0
