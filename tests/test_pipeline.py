@@ -305,7 +305,7 @@ def test_a_refused_fit_under_the_command(
     assert (ended.value.code, out) == (1, "")
     (run,) = (path for path in tmp_path.iterdir() if path.is_dir())
     assert err.splitlines()[-1] == f"The diagnostics are in {run / 'manifest.json'}."
-    assert "the model could not be fitted" in err
+    assert "The model could not be fitted" in err
     assert "Traceback" not in err
     assert sorted(path.name for path in run.iterdir()) == ["manifest.json", "summary.json"]
     manifest = ledger.read_manifest(run)

@@ -26,11 +26,10 @@ from forecastlab.conjugate import Counts, draw_counts
 from forecastlab.decide import budget_table
 from forecastlab.design import Design, build_design
 from forecastlab.entries import Entries, build_entries
-from forecastlab.fit import Compiled, Fit, Sampler, compile_model, diagnostics_of, fit
+from forecastlab.fit import Fit, Sampler, diagnostics_of, fit
 from forecastlab.forecast import forecast_periods, forecast_table, past_quarters
 from forecastlab.grid import build_grid
 from forecastlab.history import History, snapshot
-from forecastlab.model import model_key
 from forecastlab.priors import Priors
 from forecastlab.quantities import faded, milestone_quantities
 from forecastlab.results import Results
@@ -104,29 +103,28 @@ def _refuse_without_history(history: History) -> None:
     closed = int((history.deals["state"] >= history.n_milestones).sum())
     if closed == 0:
         raise ModelError(
-            f"as of {history.as_of.date()} the data hold {len(history.deals)} deals and none of them was won or lost: "
+            f"As of {history.as_of.date()} the data hold {len(history.deals)} deals and none of them was won or lost: "
             "history has nothing to say yet. At least one closed deal is needed; with fewer than about twenty wins "
             "the prior decides most of the forecast, and the report says so."
         )
 
 
 @threadpool_limits.wrap(limits=1)  # type: ignore[untyped-decorator]
-def estimate(
-    prepared: Prepared, seed: int, sampler: Sampler = DEFAULT_SAMPLER, compiled: Compiled | None = None
-) -> tuple[Fit, Compiled]:
-    """Sample the posterior; returns the compiled model too, for the next date.
+def estimate(prepared: Prepared, seed: int, sampler: Sampler = DEFAULT_SAMPLER) -> Fit:
+    """Sample the posterior.
 
     Parameters
     ----------
     prepared : Prepared
     seed : int
     sampler : Sampler
-    compiled : Compiled, optional
-        Of an earlier date; used again where its padded sizes are the same.
+
+    Raises
+    ------
+    ModelError
+        If the fit fails a gate grossly, after the retry.
     """
-    if compiled is None or compiled.key != model_key(prepared.design):
-        compiled = compile_model(prepared.design, prepared.white, prepared.priors)
-    return fit(prepared.design, prepared.white, compiled, sampler, _seeds(seed)[0]), compiled
+    return fit(prepared.design, prepared.white, prepared.priors, sampler, _seeds(seed)[0])
 
 
 @threadpool_limits.wrap(limits=1)  # type: ignore[untyped-decorator]
@@ -199,7 +197,7 @@ def conclude(prepared: Prepared, fitted: Fit, projection: Projection) -> Results
 def forecast_as_of(tables: Tables, as_of: pd.Timestamp, seed: int, sampler: Sampler = DEFAULT_SAMPLER) -> Results:
     """Return the results of a date: all steps of this module in a row."""
     prepared = prepare(tables, as_of)
-    fitted, _ = estimate(prepared, seed, sampler)
+    fitted = estimate(prepared, seed, sampler)
     return conclude(prepared, fitted, project(prepared, fitted, seed))
 
 
