@@ -9,7 +9,8 @@ import pytensor.tensor as pt
 import pytest
 from scipy import optimize, stats
 
-from forecastlab.likelihood import cell_loglik, cell_logp
+from forecastlab.cellop import cell_loglik
+from forecastlab.likelihood import cell_logp
 
 Arrays = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 ENTRIES = 9

@@ -1,7 +1,7 @@
 """The only place that samples: block by block, judged by the gates, and given the names of the tables.
 
-NUTS is nutpie's, on the densities that numba compiled (``density``). Chains begin at the mode of Laplace's approximation, in
-whose coordinates the posterior is nearly round.
+NUTS is nutpie's, on the densities that numba compiled (``density``). Chains begin at the mode of Laplace's
+approximation, in whose coordinates the posterior is nearly round.
 """
 
 from __future__ import annotations
@@ -173,7 +173,8 @@ def _together(stats: list[xr.Dataset]) -> xr.Dataset:
 def _effects(values: Mapping[str, Floats], kind: str, design: Design, white: Whitening) -> Floats:
     """Draws of the effects from the positions of the sampler: (chain, draw, effect)."""
     sd = design.predictors[kind].deviations(values[f"scale_{kind}"])
-    return np.asarray(sd ** (1.0 - white.weight) * (white.mode + values[f"z_{kind}"] @ white.factor.T))
+    directions = sd ** (1.0 - white.weight) * (white.mode + values[f"z_{kind}"] @ white.factor.T)
+    return np.asarray(directions @ white.basis.T)
 
 
 def _tables(values: Mapping[str, Floats], design: Design) -> xr.Dataset:

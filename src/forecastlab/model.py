@@ -9,15 +9,16 @@ Free variables (dims):
 =================  ============  ===================================================================================
 
 The meaning of the predictors and of their effects is in ``predictors``; ``fit`` turns positions into tables with names.
-The likelihoods share no parameter but are declared in one model: one compilation, one run of the sampler. Shapes are
-padded and the data are mutable, so one compiled model serves any company and any date with the same ``key``. What is
-conjugate given the data (destinations, entry milestones, mixes, ratios) is not here: ``conjugate`` draws it exactly.
+This declaration is the statement of the model, and what anyone can sample, inspect or change with the tools of PyMC.
+The weekly fit samples the same density as ``density`` computes it, without building or compiling a graph; a test holds
+the two together. What is conjugate given the data (destinations, entry milestones, mixes, ratios) is not here:
+``conjugate`` draws it exactly.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -25,46 +26,34 @@ import pymc as pm
 import pytensor.tensor as pt
 from pytensor.tensor.variable import TensorVariable
 
+from forecastlab.cellop import cell_loglik
 from forecastlab.design import Design
-from forecastlab.likelihood import cell_loglik
-from forecastlab.predictors import KINDS, Predictor
+from forecastlab.predictors import KINDS
 from forecastlab.priors import Priors
 from forecastlab.whitening import Whitening
 
-PAD_EFFECTS: Final = 32
-PAD_SCALES: Final = 8
-
-Key = tuple[int, ...]
 Tensor = TensorVariable[Any, Any]
 
 
-def model_key(design: Design) -> Key:
-    """Return what a compiled model depends on: padded numbers of scales and of effects by predictor."""
-    effects = (_padded(len(design.predictors[kind].labels), PAD_EFFECTS) for kind in KINDS)
-    return (_padded(sum(len(p.scales) for p in design.predictors.values()), PAD_SCALES), *effects)
-
-
-def _padded(size: int, step: int) -> int:
-    return max(-(-size // step), 1) * step
-
-
-def build_model(data: Mapping[str, npt.NDArray[Any]], key: Key, priors: Priors) -> pm.Model:
-    """Declare the model for padded sizes.
+def build_model(design: Design, white: Mapping[str, Whitening], priors: Priors) -> pm.Model:
+    """Declare the model of a design.
 
     Parameters
     ----------
-    data : dict of str to array
-        From ``model_data``.
-    key : tuple of int
-        From ``model_key``.
+    design : Design
+    white : dict of str to Whitening
+        The coordinates of the effects, from ``whitening.whiten``.
     priors : Priors
 
     Returns
     -------
     pm.Model
+        Its data are mutable; they have the shapes of the design.
     """
-    sizes = dict(zip(("scaled", *(f"effect_{kind}" for kind in KINDS)), key, strict=True))
-    with pm.Model(coords={name: np.arange(size) for name, size in sizes.items()}) as model:
+    data = model_data(design, white)
+    coords = {"scaled": [f"{kind}.{name}" for kind in KINDS for name in design.predictors[kind].scales]}
+    coords |= {f"effect_{kind}": list(design.predictors[kind].labels) for kind in KINDS}
+    with pm.Model(coords=coords) as model:
         known = {name: pm.Data(name, value) for name, value in data.items()}
         scale = pm.LogNormal("scale", known["scale_mu"], known["scale_sigma"], dims="scaled")
         shape = pm.LogNormal("arrival_shape", np.log(priors.arrival_shape.median), priors.arrival_shape.spread)
@@ -107,48 +96,22 @@ def _likelihoods(data: Mapping[str, Tensor], table: dict[str, Tensor], shape: Te
     pm.Potential("amounts", -(n * log_sd + 0.5 * squares * pt.exp(-2.0 * log_sd)).sum())
 
 
-def model_data(design: Design, white: Mapping[str, Whitening], key: Key) -> dict[str, npt.NDArray[Any]]:
-    """Return the arrays of a design under the names of the model, padded to a key.
-
-    Parameters
-    ----------
-    design : Design
-    white : dict of str to Whitening
-    key : tuple of int
-    """
+def model_data(design: Design, white: Mapping[str, Whitening]) -> dict[str, npt.NDArray[Any]]:
+    """Return the arrays of a design under the names of the model."""
     data: dict[str, npt.NDArray[Any]] = {
         name: getattr(design, name)
         for name in ("index", "exits", "moved", "exposure", "week_entries", "amount_n", "amount_mean", "amount_ss")
     }
     data["weekly"] = design.weekly.astype(float)
-    medians, spreads, first = [], [], 0
-    for kind, size in zip(KINDS, key[1:], strict=True):
-        predictor = design.predictors[kind]
-        data |= {f"{kind}_{name}": value for name, value in _padded_predictor(predictor, white[kind], size).items()}
-        own = predictor.scale_of < len(predictor.scales)
-        scale_of = np.full(size, key[0])
-        scale_of[: len(own)] = np.where(own, first + predictor.scale_of, key[0])
-        data[f"{kind}_scale_of"] = scale_of
+    total, first = sum(len(p.scales) for p in design.predictors.values()), 0
+    for kind in KINDS:
+        predictor, coordinates = design.predictors[kind], white[kind]
+        data |= {f"{kind}_offset": predictor.offset, f"{kind}_unit": predictor.unit}
+        data[f"{kind}_map"] = predictor.map @ coordinates.basis
+        data |= {f"{kind}_{name}": getattr(coordinates, name) for name in ("mode", "factor", "weight")}
+        learned = predictor.scale_of < len(predictor.scales)
+        data[f"{kind}_scale_of"] = np.where(learned, first + predictor.scale_of, total)
         first += len(predictor.scales)
-        medians.append(predictor.medians)
-        spreads.append(predictor.spreads)
-    pad = key[0] - first
-    data["scale_mu"] = np.concatenate([*(np.log(m) for m in medians), np.zeros(pad)])
-    data["scale_sigma"] = np.concatenate([*spreads, np.full(pad, 0.5)])
+    data["scale_mu"] = np.concatenate([np.log(design.predictors[kind].medians) for kind in KINDS])
+    data["scale_sigma"] = np.concatenate([design.predictors[kind].spreads for kind in KINDS])
     return data
-
-
-def _padded_predictor(predictor: Predictor, white: Whitening, size: int) -> dict[str, npt.NDArray[Any]]:
-    """Arrays of one predictor; a padded effect is a standard normal that reaches no entry."""
-    effects = len(predictor.labels)
-    more = size - effects
-    factor = np.eye(size)
-    factor[:effects, :effects] = white.factor
-    return {
-        "map": np.pad(predictor.map, ((0, 0), (0, more))),
-        "offset": predictor.offset,
-        "unit": np.pad(predictor.unit, (0, more), constant_values=1.0),
-        "mode": np.pad(white.mode, (0, more)),
-        "factor": factor,
-        "weight": np.pad(white.weight, (0, more)),
-    }

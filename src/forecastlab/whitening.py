@@ -2,13 +2,14 @@
 
 The sampler moves ``z``; the effects of a predictor are
 
-    u = sd ** (1 - w) * (mode + factor @ z)
+    u = basis @ (sd ** (1 - w) * (mode + factor @ z))
 
-with ``sd`` their prior standard deviations at the current scales. ``w`` is the share of the information on an effect
-that comes from the data (partly centred effects: Gorinova, Moore and Hoffman 2020), ``mode`` and ``factor`` are the
-mode and a square root of the covariance of Laplace's approximation at plausible scales. The map is one to one and its
-Jacobian is accounted for, so the posterior is exact whatever the quality of the approximation; only the sampler's work
-depends on it.
+with ``sd`` their prior standard deviations at the current scales. The effects of one scale are exchangeable a priori,
+so they may be turned: ``basis`` turns them into the directions about which the data know most and least. ``w`` is the
+share of the information on a direction that comes from the data (partly centred effects: Gorinova, Moore and Hoffman
+2020), ``mode`` and ``factor`` are the mode and a square root of the covariance of Laplace's approximation at plausible
+scales. The map is one to one and its Jacobian is accounted for, so the posterior is exact whatever the quality of the
+approximation; only the sampler's work depends on it.
 
 The scales at which the approximation is taken come from a few EM steps (Laird and Ware 1982) and are starting values
 only.
@@ -44,15 +45,18 @@ class Whitening:
 
     Parameters
     ----------
-    mode : float array, (effect,)
-    factor : float array, (effect, effect)
-    weight : float array, (effect,)
+    basis : float array, (effect, direction)
+        Orthogonal; it mixes only effects of one learned scale.
+    mode : float array, (direction,)
+    factor : float array, (direction, direction)
+    weight : float array, (direction,)
     scales : float array, (scale,)
         The scales at which the approximation was taken.
     evidence : float
         Log of Laplace's approximation of the evidence at these scales, with their prior.
     """
 
+    basis: Floats
     mode: Floats
     factor: Floats
     weight: Floats
@@ -93,8 +97,8 @@ def _table(predictor: Predictor, found: dict[str, Whitening]) -> Floats:
     if kind not in found:
         return predictor.offset
     white = found[kind]
-    effects = predictor.deviations(white.scales) ** (1 - white.weight) * white.mode
-    return predictor.offset + predictor.map @ effects
+    directions = predictor.deviations(white.scales) ** (1 - white.weight) * white.mode
+    return predictor.offset + predictor.map @ (white.basis @ directions)
 
 
 def _whiten(predictor: Predictor, local: Local) -> Whitening:
@@ -106,19 +110,31 @@ def _whiten(predictor: Predictor, local: Local) -> Whitening:
     sd = predictor.deviations(scales)
     effects, covariance = _laplace(predictor, local, sd, effects)
     value, _, information = local(predictor.offset + predictor.map @ effects)
-    own = np.einsum("ej,ej->j", predictor.map, information @ predictor.map)
-    weight = own / (own + sd**-2.0)
-    root = linalg.cholesky(covariance, lower=True)
+    basis, known = _directions(predictor, predictor.map.T @ information @ predictor.map)
+    weight = known / (known + sd**-2.0)
+    root = linalg.cholesky(basis.T @ covariance @ basis, lower=True)
     stretch = sd ** (weight - 1.0)
     surprise = (np.log(scales) - np.log(predictor.medians)) / predictor.spreads
     evidence = value - 0.5 * float(((effects / sd) ** 2).sum()) + float(np.log(np.diag(root) / sd).sum())
     return Whitening(
-        mode=stretch * effects,
+        basis=basis,
+        mode=stretch * (basis.T @ effects),
         factor=stretch[:, None] * root,
         weight=weight,
         scales=scales,
         evidence=evidence - 0.5 * float((surprise**2).sum()),
     )
+
+
+def _directions(predictor: Predictor, information: Floats) -> tuple[Floats, Floats]:
+    """Directions that turn the data's information on the effects of each scale into a diagonal, and that diagonal."""
+    basis, known = np.eye(len(information)), np.diag(information).copy()
+    for number in range(len(predictor.scales)):
+        mine = np.flatnonzero(predictor.scale_of == number)
+        values, vectors = linalg.eigh(information[np.ix_(mine, mine)])
+        basis[np.ix_(mine, mine)] = vectors
+        known[mine] = np.maximum(values, 0.0)
+    return basis, known
 
 
 def _laplace(predictor: Predictor, local: Local, sd: Floats, start: Floats) -> tuple[Floats, Floats]:
