@@ -84,5 +84,5 @@ def test_title_and_description_are_escaped() -> None:
 
 
 def test_labels_are_cut_and_lose_what_svg_refuses() -> None:
-    assert figures.shorten("a\x00b\x1b") == "ab"
-    assert figures.shorten("x" * 40) == "x" * 25 + "…"
+    assert figures.shorten("a\x00b\x1b", 26) == "ab"
+    assert figures.shorten("x" * 40, 26) == "x" * 25 + "…"

@@ -91,6 +91,8 @@ def test_probabilities_are_never_said_to_be_certain() -> None:
     assert [wording.percent(p) for p in (0.0, 0.004, 0.574, 0.996, 1.0)] == ["< 1%", "< 1%", "57%", "> 99%", "> 99%"]
     assert wording.percent(math.nan) == "–"
     assert wording.chances(0.283, 0.361) == "28–36%"
+    assert wording.chances(0.97, 0.999) == "97\u00a0–\u00a0> 99%"
+    assert wording.chances(0.001, 0.003) == "< 1%"
     assert load("fr").chances(0.283, 0.361) == "28–36\u00a0%"
     assert load("fr").level(0.975) == "97,5\u00a0%"
 
@@ -108,6 +110,9 @@ def test_dates_read_as_in_the_language() -> None:
         ([410e3, 1.2e6], "EUR", "fr", "M€"),
         ([95e3, 1.2e6], "EUR", "fr", "k€"),
         ([412.0], "EUR", "en", "€"),
+        ([119.0, 1_440.0], "XXX", "en", "units"),
+        ([1_570.0, 7_200.0], "EUR", "fr", "€"),
+        ([1_570.0, 12_000.0], "EUR", "fr", "k€"),
         ([3e9], "EUR", "fr", "Md€"),
         ([3e9], "USD", "en", "bn$"),
         ([3e6], "CHF", "fr", "MCHF"),

@@ -95,7 +95,7 @@ def milestone_figure(results: Results, language: str | None = None, narrow: bool
         Laid out for a telephone.
     """
     wording, found = load(language or results.company.language), numbers(results)
-    rows = _milestone_rows(results, found, wording, longest=18 if narrow else 26)
+    rows = _milestone_rows(results, found, wording, longest=18 if narrow else 32)
     height = 0.8 + 0.155 * len(rows)
     with _canvas((3.5 if narrow else 7.6, height), 7.5) as figure:
         chance, days = figure.subplots(1, 2, sharey=True)
@@ -251,7 +251,7 @@ def _finish_milestones(
                 axes.axhline(place - 0.5, color=palette.GRID, lw=0.8)
 
 
-def shorten(label: str, length: int = 26) -> str:
+def shorten(label: str, length: int) -> str:
     """Return a label that fits beside a figure, cut with an ellipsis."""
     plain = "".join(letter for letter in label if letter.isprintable())  # SVG refuses control characters
     return plain if len(plain) <= length else plain[: length - 1].rstrip() + "…"

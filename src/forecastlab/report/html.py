@@ -12,7 +12,7 @@ from forecastlab.report.numbers import Numbers, numbers
 from forecastlab.report.sentence import headlines, warning
 from forecastlab.report.svg import inline_svg
 from forecastlab.report.tables import Table
-from forecastlab.report.wording import Wording, load
+from forecastlab.report.wording import Wording, joined, load
 from forecastlab.results import Results
 
 
@@ -80,7 +80,7 @@ def _forecast_svgs(results: Results, found: Numbers, wording: Wording) -> tuple[
     unit = tables.quarter_unit(found, results, wording)
     parts = []
     for period in found.quarters:
-        span = "–".join(wording.amounts(found.interval(period.name, tables.LEVEL), unit))
+        span = joined(wording.amounts(found.interval(period.name, tables.LEVEL), unit))
         parts.append(_("{period}: {span} {unit} (8 chances in 10)", period=period.name, span=span, unit=unit.label))
     title = _("Revenue by quarter: signed so far, and what is to come with its intervals")
     return tuple(

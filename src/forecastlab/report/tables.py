@@ -10,7 +10,7 @@ from typing import Any
 from forecastlab.report.doubts import gate_name
 from forecastlab.report.numbers import MEDIAN, Numbers
 from forecastlab.report.sentence import period_name
-from forecastlab.report.wording import ABSENT, Unit, Wording
+from forecastlab.report.wording import ABSENT, Unit, Wording, joined
 from forecastlab.results import Results
 from forecastlab.schema import ALL, SOURCES
 
@@ -98,7 +98,7 @@ def by_quarter(results: Results, found: Numbers, wording: Wording) -> Table:
             (
                 Cell(period_name(period.name, wording)),
                 Cell(middle, kind="number total"),
-                *(Cell("–".join(dict.fromkeys(wording.amounts(span, unit))), kind="number") for span in spans),
+                *(Cell(joined(wording.amounts(span, unit)), kind="number") for span in spans),
                 *(_money(found, period.name, source, ALL, unit, wording) for source in SOURCES[:3]),
                 _wins(found, period.name, wording),
             )
@@ -147,14 +147,14 @@ def _money(found: Numbers, period: str, source: str, segment: str, unit: Unit, w
     if low == high == middle:  # known, not estimated
         return Cell(wording.stated(middle, unit) if middle else ABSENT, kind="number")
     first, shown, last = wording.amounts([low, middle, high], unit)
-    return Cell(shown, "–".join(dict.fromkeys([first, last])), "number")
+    return Cell(shown, joined([first, last]), "number")
 
 
 def _wins(found: Numbers, period: str, wording: Wording, segment: str = ALL) -> Cell:
     low, high = found.interval(period, LEVEL, segment=segment, target="wins")
     middle = found.quantile(period, MEDIAN, segment=segment, target="wins")
     first, shown, last = (wording.number(_whole(value), digits=3) for value in (low, middle, high))
-    return Cell(shown, f"{first}–{last}" if first != last else "", "number")
+    return Cell(shown, joined([first, last]) if first != last else "", "number")
 
 
 def _caption(unit: Unit, wording: Wording) -> str:

@@ -85,7 +85,7 @@ class Wording:
 
     def span(self, low: float, high: float, decimals: int = MOST_DECIMALS) -> str:
         """Return an interval as it stands in a table: ``410–690``; one number where both ends read the same."""
-        return "–".join(dict.fromkeys(self.estimates([low, high], decimals)))
+        return joined(self.estimates([low, high], decimals))
 
     def percent(self, share: float) -> str:
         """Return a probability in whole percent; never 0 or 100, which a simulation cannot know."""
@@ -108,13 +108,11 @@ class Wording:
     def chances(self, low: float, high: float) -> str:
         """Return an interval of a probability: ``28–36 %``."""
         ends = [self.percent(low), self.percent(high)]
-        if ends[0] == ends[1]:
-            return ends[0]
-        return f"{ends[0].removesuffix('%').rstrip()}–{ends[1]}"
+        return ends[0] if ends[0] == ends[1] else joined([ends[0].removesuffix("%").rstrip(), ends[1]])
 
     def days(self, *values: float) -> str:
         """Return a number of days, or an interval of them, in whole days."""
-        return "–".join(dict.fromkeys(self.estimates(values, 0)))
+        return joined(self.estimates(values, 0))
 
     def date(self, day: pd.Timestamp) -> str:
         """Return a day written out: ``25 septembre 2026``."""
@@ -131,7 +129,8 @@ class Wording:
         largest, smallest = max(sizes, default=0.0), min(sizes, default=0.0)
         factor = 1.0
         for step in (1e3, 1e6, 1e9):
-            if largest >= step and (smallest >= step / 10 or largest >= 10 * step):
+            far, near = largest >= 10 * step, largest >= step and smallest >= step / 10
+            if far or (near and step > 1e3):  # nobody says 0.12 thousand
                 factor = step
         decimals = max(0, 2 - _exponent(largest / factor)) if factor > 1 else 0
         return Unit(factor, self._unit_label(factor, currency), decimals)
@@ -181,6 +180,12 @@ class Wording:
             return "< " + self.number(step, 1)
         pattern = "#,##0." + "0" * shown if shown else "#,##0"
         return str(format_decimal(rounded, format=pattern, locale=self.language))
+
+
+def joined(ends: Sequence[str]) -> str:
+    """Return both ends of an interval: ``410–690``, ``97 – > 99 %``; one where they read the same."""
+    different = list(dict.fromkeys(ends))
+    return ("\u00a0–\u00a0" if different[-1].startswith(("<", ">")) else "–").join(different)
 
 
 def significant_digits(value: float) -> int:
