@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 from scipy.stats import norm
-from sklearn.ensemble import GradientBoostingRegressor
+from sklearn.ensemble import GradientBoostingRegressor  # type: ignore[import-untyped]
 
 from forecastlab.baselines.averages import signed_now
 from forecastlab.baselines.intervals import Answer, settled
@@ -20,7 +20,7 @@ from forecastlab.schema import QUANTILES
 FITTED: Final = (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95)
 LOOKBACKS: Final = (1, 2, 4)  # periods
 FEWEST_ROWS: Final = 8
-TREES: Final = 50
+TREES: Final = 30
 SEED: Final = 0
 
 
@@ -43,7 +43,7 @@ def gbm_snapshot(chain: Chain, ask: Ask) -> Answer:
         scale = float(np.abs(targets[:, target]).max()) or 1.0
         found = np.array([_fit(rows, targets[:, target] / scale, level, asked) for level in FITTED])
         found = np.maximum(0.0, np.sort(found, axis=0)) * scale
-        quantiles[target] = now[target][:, None] + np.maximum(0.0, _at_all_levels(found.T))
+        quantiles[target] = now[target][:, None] + np.maximum(0.0, at_all_levels(found.T))
     return settled(Answer(_mean(quantiles), quantiles), chain, ask)
 
 
@@ -80,12 +80,12 @@ def _fit(rows: Floats, target: Floats, level: float, asked: Floats) -> Floats:
     return np.asarray(trees.fit(rows, target).predict(asked))
 
 
-def _at_all_levels(found: Floats) -> Floats:
+def at_all_levels(found: Floats) -> Floats:
     """Carry quantiles at the fitted levels to those of the contract: one row a step."""
-    inner, wanted = norm.ppf(FITTED), norm.ppf(QUANTILES)
+    inner, wanted = (np.asarray(norm.ppf(levels), dtype=float) for levels in (FITTED, QUANTILES))
     low = (found[:, [1]] - found[:, [0]]) / (inner[1] - inner[0]) * np.minimum(0.0, wanted - inner[0])
     high = (found[:, [-1]] - found[:, [-2]]) / (inner[-1] - inner[-2]) * np.maximum(0.0, wanted - inner[-1])
-    return np.array([np.interp(wanted, inner, row) for row in found]) + low + high
+    return np.asarray(np.array([np.interp(wanted, inner, row) for row in found]) + low + high)
 
 
 def _mean(quantiles: Floats) -> Floats:

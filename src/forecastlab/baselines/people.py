@@ -49,4 +49,5 @@ def stated(statements: pd.DataFrame, day: pd.Timestamp) -> pd.Series:
         .drop_duplicates(["owner", "period"], keep="last")
     )
     # Summed in one order, whatever the order in the file.
-    return newest.sort_values(["period", "owner"]).groupby("period")["amount"].sum()
+    total: pd.Series = newest.sort_values(["period", "owner"]).groupby("period")["amount"].sum()
+    return total

@@ -20,6 +20,7 @@ Ints = npt.NDArray[np.int64]
 Keys = npt.NDArray[np.uint64]
 
 AMOUNT_BANDS: Final = 5
+DEAD_BEYOND: Final = 0.99  # of past wins were quicker: such a deal is dead
 _DAY = pd.Timedelta(days=1)
 _EPOCH = pd.Timestamp(0)
 
@@ -37,8 +38,8 @@ class OpenDeals:
     amount : float array
         NaN: none known.
     remaining : float array
-        Mean days from the end of the day to signature, among past wins that were still unsigned at this age after
-        the milestone; see ``_remaining``. NaN before the first win.
+        Mean days from the end of the day to signature, among past wins that took longer from the milestone than the
+        deal is old. NaN: no win yet, or 99 of 100 were quicker than the deal is old.
     groups : int array, (deal, segment column)
         Index into ``levels``.
     levels : tuple of tuple of str
@@ -183,8 +184,7 @@ def _open(history: History, keys: Keys, segments: tuple[str, ...]) -> OpenDeals:
 def _remaining(history: History, milestone: Ints, age: Floats) -> Floats:
     """Mean time to signature of the past wins that took longer from the milestone than the deal is old.
 
-    Where no win ever took that long, the whole mean time counts from today: the deal is as good as new, which is how
-    a close date that has passed is put off in practice. Milestones without wins borrow the wins of all.
+    Milestones without wins borrow the wins of all.
     """
     k, state = history.n_milestones, history.deals["state"].to_numpy()
     spells = history.spells[state[history.spells["deal"].to_numpy(dtype=np.int64)] == k]
@@ -192,20 +192,21 @@ def _remaining(history: History, milestone: Ints, age: Floats) -> Floats:
     signed = last[last["state"] == k].set_index("deal")["start"]
     stood = last[last["state"] < k]
     took = signed.reindex(stood["deal"]).to_numpy() - stood["start"].to_numpy()
-    stood, took = stood[took >= 0], took[took >= 0]
+    stood, took = stood["state"].to_numpy()[took >= 0], took[took >= 0]
     found = np.full(len(age), np.nan)
     for number in np.unique(milestone):
-        own = np.sort(took[stood["state"].to_numpy() == number])
-        mine = milestone == number
-        found[mine] = _mean_beyond(own if len(own) else np.sort(took), age[mine])
+        own = took[stood == number]
+        found[milestone == number] = mean_beyond(own if len(own) else took, age[milestone == number])
     return found
 
 
-def _mean_beyond(took: Floats, age: Floats) -> Floats:
-    """Mean of ``took - age`` over the sorted times beyond each age; of ``took`` where there are none."""
+def mean_beyond(took: Floats, age: Floats) -> Floats:
+    """Mean of ``took - age`` over the times beyond each age; NaN beyond nearly all of them (``DEAD_BEYOND``)."""
     if not len(took):
         return np.full(len(age), np.nan)
-    beyond = np.append(np.cumsum(took[::-1])[::-1], 0.0)
+    took = np.sort(took)
+    total = np.append(np.cumsum(took[::-1])[::-1], 0.0)
     place = np.searchsorted(took, age, side="right")
     left = len(took) - place
-    return np.where(left > 0, beyond[place] / np.maximum(left, 1) - age, took.mean())
+    alive = (left > 0) & (age <= np.quantile(took, DEAD_BEYOND))
+    return np.where(alive, total[place] / np.maximum(left, 1) - age, np.nan)

@@ -6,14 +6,15 @@ from typing import Final
 
 import numpy as np
 import pandas as pd
-from sklearn.naive_bayes import CategoricalNB
+from sklearn.naive_bayes import CategoricalNB  # type: ignore[import-untyped]
 
 from forecastlab.baselines.averages import signed_now
 from forecastlab.baselines.origins import Ask, Chain, rest
-from forecastlab.baselines.summary import Floats, Ints, OpenDeals, Snapshot
+from forecastlab.baselines.summary import Floats, Ints, Keys, OpenDeals, Snapshot, day_number
 from forecastlab.periods import Period
 
 AGE_EDGES: Final = (7.0, 30.0, 90.0, 180.0, 365.0, 730.0)  # days in the milestone
+UNKNOWN: Final = -9
 MISSING: Final = 1  # one more band for deals without an amount
 _DAY = pd.Timedelta(days=1)
 
@@ -23,8 +24,9 @@ def weighted_pipeline(chain: Chain, ask: Ask) -> Floats:
 
     The weighted pipeline of CRM vendors (stage probability x amount), with win rates counted: among the closed deals
     that ever stood in the milestone, the share that was won; in a milestone none of them stood in, that of all. A deal
-    counts whole in the period in which its expected signature lies: the origin + the mean remaining time of past wins
-    (``OpenDeals.remaining``). Deals without an amount count with the mean of the known ones.
+    counts whole in the period that holds its expected signature, as if it had a close date: the origin + the mean
+    remaining time of past wins that took longer than it is old. One that is older than 99 of 100 past wins is dead and
+    counts nowhere. Deals without an amount count with the mean of the known ones.
     """
     known = chain[0]
     if not known.closed.sum():
@@ -37,7 +39,7 @@ def weighted_pipeline(chain: Chain, ask: Ask) -> Floats:
 def placed(known: Snapshot, chance: Floats, ask: Ask) -> Floats:
     """Sum chance x amount and chance of the open deals by the period of their expected signature: (2, step)."""
     amount = np.where(np.isnan(known.open.amount), known.mean_amount, known.open.amount)
-    worth = np.stack([chance * np.nan_to_num(amount), chance])
+    worth = np.stack([np.nan_to_num(chance * amount), chance])
     ahead = np.maximum(1.0, np.ceil(known.open.remaining))
     found = np.zeros((2, ask.count))
     for step, period in enumerate(ask.at(known.day)):
@@ -70,10 +72,10 @@ def weighted_pipeline_plus_runrate(chain: Chain, ask: Ask) -> Floats:
 
 def by_new_deals(later: Snapshot, earlier: Snapshot, period: Period) -> Floats:
     """Revenue and wins of a period by deals not known at an earlier date, as known at a later one: (2,)."""
-    day = pd.Timestamp(0) + later.win_day * _DAY
-    after = np.flatnonzero((day >= period.start) & (day <= period.end) & (day > earlier.day))
-    new = after[~np.isin(later.win_deal[after], earlier.deal)]
-    return np.array([later.win_amount[new].sum(), float(len(new))])
+    first = max(day_number(period.start), earlier.number + 1)
+    after = slice(*np.searchsorted(later.win_day, [first, day_number(period.end) + 1]))
+    new = states_of(later.win_deal[after], earlier) == UNKNOWN
+    return np.array([later.win_amount[after][new].sum(), float(new.sum())])
 
 
 def naive_bayes(chain: Chain, ask: Ask) -> Floats:
@@ -88,17 +90,17 @@ def naive_bayes(chain: Chain, ask: Ask) -> Floats:
     shape = _shape(known)
     counts = np.zeros((2, int(np.prod(shape))))
     for earlier in chain[1:]:
-        final = _state_now(known, earlier.open)
+        final = states_of(earlier.open.deal, known)
         cells = _cells(earlier.open, known, shape)
         for label in (0, 1):
             outcome = known.n_milestones + 1 - label  # won, or one more: lost
             counts[label] += np.bincount(cells[final == outcome], minlength=counts.shape[1])
     if not counts.any(axis=1).all():
         return np.full((2, ask.count), np.nan)
-    label, cell = np.nonzero(counts)
-    features = np.stack(np.unravel_index(cell, shape), axis=1)
+    outcomes, filled = np.nonzero(counts)
+    features = np.stack(np.unravel_index(filled, shape), axis=1)
     scorer = CategoricalNB(min_categories=np.array(shape))
-    scorer.fit(features, label, sample_weight=counts[label, cell])
+    scorer.fit(features, outcomes, sample_weight=counts[outcomes, filled])
     mine = np.stack(np.unravel_index(_cells(known.open, known, shape), shape), axis=1)
     chance = scorer.predict_proba(mine)[:, 1] if len(mine) else np.empty(0)
     return signed_now(chain, ask) + placed(known, chance, ask)
@@ -122,11 +124,12 @@ def _cells(deals: OpenDeals, known: Snapshot, shape: tuple[int, ...]) -> Ints:
     return np.asarray(np.ravel_multi_index(tuple(coded), shape), dtype=np.int64)
 
 
-def _state_now(known: Snapshot, deals: OpenDeals) -> Ints:
-    """State of each deal at a later snapshot; -1 where it is not known any more."""
-    place = np.minimum(np.searchsorted(known.deal, deals.deal), max(0, len(known.deal) - 1))
-    same = known.deal[place] == deals.deal if len(known.deal) else np.zeros(len(deals.deal), dtype=bool)
-    return np.where(same, known.state[place] if len(known.deal) else -1, -1)
+def states_of(deals: Keys, known: Snapshot) -> Ints:
+    """State of each deal at a snapshot; ``UNKNOWN`` where it is not known there."""
+    if not len(known.deal):
+        return np.full(len(deals), UNKNOWN)
+    place = np.minimum(np.searchsorted(known.deal, deals), len(known.deal) - 1)
+    return np.where(known.deal[place] == deals, known.state[place].astype(np.int64), UNKNOWN)
 
 
 def signed_after(chain: Chain, ask: Ask, earlier: Snapshot) -> Floats:
