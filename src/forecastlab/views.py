@@ -9,6 +9,7 @@ from typing import Final
 import arviz as az
 import numpy as np
 import pandas as pd
+import xarray as xr
 from IPython.display import Markdown
 from matplotlib.figure import Figure
 
@@ -76,11 +77,16 @@ def energy_plot(fitted: Fit) -> None:
 
 def rank_plot(fitted: Fit) -> None:
     """Plot the ranks of the six scales that mix least well; the notebook shows the open figure."""
-    worst = az.ess(fitted.posterior, var_names=["scale"])
-    values = worst.get("posterior", worst)["scale"]
-    names = list(values.sortby(values)["scaled"].to_numpy()[:6])
+    sampled = fitted.posterior["posterior"].to_dataset()[["scale"]]
+    # Chains without a name would be drawn draw by draw instead of one line each.
+    sampled = sampled.assign_coords(chain=np.arange(sampled.sizes["chain"]))
+    size = az.ess(sampled)["scale"]
+    worst = sampled.sel(scaled=size.sortby(size)["scaled"].to_numpy()[:6])
     az.plot_rank(
-        fitted.posterior, var_names=["scale"], coords={"scaled": names}, figure_kwargs={"figsize": (12, 7)}, col_wrap=3
+        xr.DataTree.from_dict({"posterior": worst}),
+        method="envelope",  # thins the draws until they are nearly independent, which the band assumes
+        figure_kwargs={"figsize": (11, 6.5), "layout": "constrained"},
+        col_wrap=3,
     )
 
 
@@ -137,6 +143,13 @@ def milestone_view(results: Results) -> pd.DataFrame:
     wide = table.pivot_table(index=["milestone", "quantity"], columns="quantile", values="value", sort=False)
     wide.columns = pd.Index(["10 %", "median", "90 %"])
     return wide.round(2)
+
+
+def budget_view(results: Results) -> pd.DataFrame:
+    """Return the budget lines: amounts and probabilities without false digits."""
+    table = results.budget.set_index("label")
+    money = {name: table[name].astype(float).round().astype("int64") for name in ("amount", "covered", "gap")}
+    return table.assign(**money, probability=table["probability"].map("{:.0%}".format))
 
 
 def doubts_view(results: Results, language: str | None) -> Markdown:

@@ -1,0 +1,55 @@
+"""What the notebook shows: one line a chain, whole amounts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import matplotlib
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+from matplotlib import pyplot
+from report import fake
+
+from forecastlab import views
+from forecastlab.fit import Fit
+
+CHAINS, DRAWS, SCALES = 4, 400, 8
+
+
+@pytest.fixture(autouse=True)
+def no_window() -> Iterator[None]:
+    before = matplotlib.get_backend()
+    pyplot.switch_backend("agg")
+    yield
+    pyplot.close("all")
+    pyplot.switch_backend(before)
+
+
+def test_the_rank_plot_has_a_line_a_chain_for_the_six_worst_scales() -> None:
+    rng = np.random.default_rng(0)
+    scale = rng.lognormal(size=(CHAINS, DRAWS, SCALES))
+    scale[:, 1:, 2] = scale[:, :1, 2] + 0.01 * scale[:, 1:, 2]  # chains that hardly move
+    names = [f"odds.age.{i}" for i in range(SCALES)]
+    posterior = xr.Dataset({"scale": (("chain", "draw", "scaled"), scale)}, coords={"scaled": names})
+    tree = xr.DataTree.from_dict({"posterior": posterior})
+    views.rank_plot(Fit(tree, pd.DataFrame(), "ok", ()))
+    panels = [axes for axes in pyplot.gcf().axes if axes.lines]
+    assert [len(axes.lines) for axes in panels] == [CHAINS] * 6
+    assert "odds.age.2" in panels[0].get_title()
+
+
+def test_budget_lines_are_shown_in_whole_amounts() -> None:
+    results = fake.results()
+    shown = views.budget_view(results)
+    assert shown.index.tolist() == results.budget["label"].tolist()
+    for name in ("amount", "covered", "gap"):
+        np.testing.assert_allclose(shown[name], results.budget[name], atol=0.5)
+        assert (shown[name] % 1 == 0).all()
+    assert shown["probability"].str.fullmatch(r"\d+%").all()
+
+
+def test_no_budget_line_is_an_empty_table() -> None:
+    empty = pd.DataFrame([], columns=fake.results().budget.columns)
+    assert len(views.budget_view(fake.results(budget=empty))) == 0
