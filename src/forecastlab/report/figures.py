@@ -71,7 +71,7 @@ def forecast_figure(results: Results, language: str | None = None, narrow: bool 
     wording, found = load(language or results.company.language), numbers(results)
     past = results.actuals.tail(3 if narrow else 8)
     unit = quarter_unit(found, results, wording)
-    with _canvas((3.5, 4.6) if narrow else (7.6, 3.3), 8.0 if narrow else 7.5) as figure:
+    with canvas((3.5, 4.6) if narrow else (7.6, 3.3), 8.0 if narrow else 7.5) as figure:
         axes = figure.add_subplot()
         picture = _Picture(axes, found, unit, wording, tuple(sorted(results.company.levels, reverse=True)))
         _draw_past(picture, past)
@@ -97,7 +97,7 @@ def milestone_figure(results: Results, language: str | None = None, narrow: bool
     wording, found = load(language or results.company.language), numbers(results)
     rows = _milestone_rows(results, found, wording, longest=18 if narrow else 32)
     height = 0.8 + 0.155 * len(rows)
-    with _canvas((3.5 if narrow else 7.6, height), 7.5) as figure:
+    with canvas((3.5 if narrow else 7.6, height), 7.5) as figure:
         chance, days = figure.subplots(1, 2, sharey=True)
         for place, (key, segment, _label) in enumerate(rows):
             if segment is not None:
@@ -108,7 +108,8 @@ def milestone_figure(results: Results, language: str | None = None, narrow: bool
 
 
 @contextmanager
-def _canvas(size: tuple[float, float], font_size: float) -> Iterator[Figure]:
+def canvas(size: tuple[float, float], font_size: float) -> Iterator[Figure]:
+    """Give an empty figure of this size in inches, in the style of the report; what is drawn within has it too."""
     with matplotlib.rc_context({**_STYLE, "font.size": font_size}):
         yield Figure(figsize=size, layout="constrained", facecolor=palette.PAPER)
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib import resources
 
 import jinja2
 from markupsafe import Markup
+from matplotlib.figure import Figure
 
 from forecastlab.report import doubts, figures, tables
 from forecastlab.report.numbers import Numbers, numbers
@@ -39,18 +41,7 @@ def render(results: Results, language: str | None = None) -> str:
     """
     wording = load(language or results.company.language)
     found = numbers(results)
-    # an isolated environment a page: autoescape for everything, and a name that is missing stops the page
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("forecastlab.report"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.globals.update(_=wording.say)
-    return environment.get_template("report.html.j2").render(
-        style=Markup((resources.files("forecastlab.report") / "templates" / "style.css").read_text("utf-8")),
-        language=wording.language,
+    return page("report.html.j2", wording).render(
         results=results,
         as_of=wording.date(results.as_of),
         warning=warning(wording),
@@ -60,6 +51,41 @@ def render(results: Results, language: str | None = None) -> str:
         doubts=[doubts.sentence(doubt, results.company, wording) for doubt in results.doubts],
         tables=_tables(results, found, wording),
         groups=tables.milestones_by_segment(results, found, wording),
+    )
+
+
+def page(name: str, wording: Wording) -> jinja2.Template:
+    """Return a template of a page, with the sentences, the language and the styles of the report in it."""
+    # an isolated environment a page: autoescape for everything, and a name that is missing stops the page
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("forecastlab.report"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    style = (resources.files("forecastlab.report") / "templates" / "style.css").read_text("utf-8")
+    environment.globals.update(_=wording.say, style=Markup(style), language=wording.language)
+    return environment.get_template(name)
+
+
+def pictures(
+    draw: Callable[[bool], Figure], name: str, title: str, description: str
+) -> tuple[tuple[str, Markup], tuple[str, Markup]]:
+    """Return a figure twice, for a wide and for a narrow screen; the page shows one of them.
+
+    Parameters
+    ----------
+    draw : callable
+        Returns the figure; its argument is True for the narrow one.
+    name : str
+        Prefix of the ids inside, unique in the page.
+    title, description : str
+        Text alternative.
+    """
+    return (
+        ("wide", inline_svg(draw(False), name, title, description)),
+        ("narrow", inline_svg(draw(True), f"{name}-narrow", title, description)),
     )
 
 
@@ -83,17 +109,8 @@ def _forecast_svgs(results: Results, found: Numbers, wording: Wording) -> tuple[
         span = joined(wording.amounts(found.interval(period.name, tables.LEVEL), unit))
         parts.append(_("{period}: {span} {unit} (8 chances in 10)", period=period.name, span=span, unit=unit.label))
     title = _("Revenue by quarter: signed so far, and what is to come with its intervals")
-    return tuple(
-        (
-            "narrow" if narrow else "wide",
-            inline_svg(
-                figures.forecast_figure(results, wording.language, narrow),
-                "forecast-narrow" if narrow else "forecast",
-                title,
-                "; ".join(parts),
-            ),
-        )
-        for narrow in (False, True)
+    return pictures(
+        lambda narrow: figures.forecast_figure(results, wording.language, narrow), "forecast", title, "; ".join(parts)
     )
 
 
@@ -105,15 +122,9 @@ def _milestone_svgs(results: Results, found: Numbers, wording: Wording) -> tuple
         label = milestone.label.get(wording.language, milestone.key)
         parts.append(_("{milestone}: {span} are won (80% interval)", milestone=label, span=wording.chances(low, high)))
     title = _("By milestone: the chance to be won and the days to signature")
-    return tuple(
-        (
-            "narrow" if narrow else "wide",
-            inline_svg(
-                figures.milestone_figure(results, wording.language, narrow),
-                "milestones-narrow" if narrow else "milestones",
-                title,
-                "; ".join(parts),
-            ),
-        )
-        for narrow in (False, True)
+    return pictures(
+        lambda narrow: figures.milestone_figure(results, wording.language, narrow),
+        "milestones",
+        title,
+        "; ".join(parts),
     )
