@@ -166,7 +166,7 @@ def _open(history: History, keys: Keys, segments: tuple[str, ...]) -> OpenDeals:
     standing = np.flatnonzero((state >= 0) & (state < history.n_milestones))
     codes, levels = np.empty((len(standing), len(segments)), dtype=np.int64), []
     for i, column in enumerate(segments):
-        code, found = pd.factorize(history.deals[column], sort=True)
+        code, found = pd.factorize(history.deals[column].fillna("(none)"), sort=True)
         codes[:, i] = code[standing]
         levels.append(tuple(str(level) for level in found))
     age = history.deals["age"].to_numpy(dtype=float)[standing]

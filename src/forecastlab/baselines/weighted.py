@@ -88,22 +88,27 @@ def naive_bayes(chain: Chain, ask: Ask) -> Floats:
     """
     known = chain[0]
     shape = _shape(known)
-    counts = np.zeros((2, int(np.prod(shape))))
-    for earlier in chain[1:]:
-        final = states_of(earlier.open.deal, known)
-        cells = _cells(earlier.open, known, shape)
-        for label in (0, 1):
-            outcome = known.n_milestones + 1 - label  # won, or one more: lost
-            counts[label] += np.bincount(cells[final == outcome], minlength=counts.shape[1])
-    if not counts.any(axis=1).all():
+    learned = [_closed_since(known, earlier, shape) for earlier in chain[1:]]
+    rows, counts = np.unique(np.concatenate([np.empty(0, dtype=np.int64), *learned]), return_counts=True)
+    cell, won = np.divmod(rows, 2)
+    if len(np.unique(won)) < 2:
         return np.full((2, ask.count), np.nan)
-    outcomes, filled = np.nonzero(counts)
-    features = np.stack(np.unravel_index(filled, shape), axis=1)
     scorer = CategoricalNB(min_categories=np.array(shape))
-    scorer.fit(features, outcomes, sample_weight=counts[outcomes, filled])
-    mine = np.stack(np.unravel_index(_cells(known.open, known, shape), shape), axis=1)
+    scorer.fit(_features(cell, shape), won, sample_weight=counts)
+    mine = _features(_cells(known.open, known, shape), shape)
     chance = scorer.predict_proba(mine)[:, 1] if len(mine) else np.empty(0)
     return signed_now(chain, ask) + placed(known, chance, ask)
+
+
+def _closed_since(known: Snapshot, earlier: Snapshot, shape: tuple[int, ...]) -> Ints:
+    """Deals open at an earlier snapshot and closed by now: twice their cell then, and one more if won."""
+    state = states_of(earlier.open.deal, known)
+    cells = _cells(earlier.open, known, shape)
+    return np.asarray((2 * cells + (state == known.n_milestones))[state >= known.n_milestones], dtype=np.int64)
+
+
+def _features(cells: Ints, shape: tuple[int, ...]) -> Ints:
+    return np.stack(np.unravel_index(cells, shape), axis=1)
 
 
 def _shape(known: Snapshot) -> tuple[int, ...]:
