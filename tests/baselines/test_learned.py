@@ -82,7 +82,6 @@ def test_the_newest_statement_of_each_owner_counts() -> None:
         ("2024-05-01", "2024Q2", 10.0, "a", None),
         ("2024-06-01", "2024Q2", 20.0, "a", None),
         ("2024-04-15", "2024Q2", 5.0, "b", None),
-        ("2024-06-01", "2024Q2", 1000.0, "b", "D1"),  # about one deal
         ("2024-07-01", "2024Q2", 500.0, "a", None),  # not said yet
         ("2024-01-01", "2024Q3", 7.0, "c", None),  # stale
         ("2024-06-01", "2024Q3", 9.0, None, None),
@@ -94,7 +93,11 @@ def test_the_newest_statement_of_each_owner_counts() -> None:
 
 
 def test_salespeople_speak_of_revenue_in_stated_periods_only() -> None:
-    said = _said(("2024-06-01", "2024Q2", -3.0, "a", None), ("2024-06-01", "2024-07", 4.0, "a", None))
+    said = _said(
+        ("2024-06-01", "2024Q2", -3.0, "a", None),
+        ("2024-06-01", "2024-07", 4.0, "a", None),
+        ("2024-06-01", "2024-07", 1000.0, "b", "D1"),  # about one deal
+    )
     chain = [snap("2024-06-20")]
     quarters, months = (salespeople(said)(chain, Ask(kind, 2)) for kind in ("quarter", "month"))
     assert quarters[0, 0] == 0.0

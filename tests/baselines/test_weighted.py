@@ -59,10 +59,7 @@ def test_deals_not_met_yet_bring_what_they_brought_on_average() -> None:
 
 def test_scores_are_smoothed_log_odds() -> None:
     """Four learning deals; one feature (the group) tells them apart, checked against the formula."""
-    then = open_deals(
-        (1, 0, 1.0, 5.0, 9.0), (2, 0, 1.0, 5.0, 9.0), (3, 0, 1.0, 5.0, 9.0), (4, 0, 1.0, 5.0, 9.0), (5, 0, 1.0, 5.0, 9.0),
-        groups=["a", "a", "b", "b", "b"],
-    )  # fmt: skip
+    then = open_deals(*((i, 0, 1.0, 5.0, 9.0) for i in range(1, 6)), groups=["a", "a", "b", "b", "b"])
     now = open_deals((5, 0, 1.0, 100.0, 1.0), (6, 0, 1.0, 10.0, 20.0), groups=["b", "a"])
     newest = snap(
         "2024-06-20",
@@ -84,5 +81,5 @@ def test_scores_are_smoothed_log_odds() -> None:
 
 def test_scores_need_a_won_and_a_lost_deal() -> None:
     then = open_deals((1, 0, 1.0, 5.0, 9.0), groups=["a"])
-    newest = snap("2024-06-20", [(1, "2024-06-01", 5.0)], open=open_deals(groups=["a"]))
+    newest = snap("2024-06-20", [(1, "2024-06-01", 5.0)], open=open_deals((9, 0, 1.0, 5.0, 9.0), groups=["a"]))
     assert np.isnan(naive_bayes([newest, snap("2024-03-20", open=then)], ASK)).all()

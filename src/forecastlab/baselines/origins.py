@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, Literal
 
 import numpy as np
@@ -50,12 +51,7 @@ class Ask:
 
     def at(self, day: pd.Timestamp) -> list[Period]:
         """Return the periods asked for at an origin: one a step."""
-        if self.kind == "quarter":
-            return quarters_from(day, self.count - 1, self.fiscal_year_start)
-        if self.kind == "month":
-            last = day.to_period("M") + self.count - 1
-            return months_from(day, last.end_time.normalize())
-        return [next_12_months(day)]
+        return list(_periods(self, day))
 
     def holding(self, day: pd.Timestamp) -> Period:
         """Return the period that holds a day; quarters stand for the next twelve months."""
@@ -79,6 +75,17 @@ class Ask:
                 break
             found.append(period)
         return found
+
+
+# The same few dates are asked about by every competitor at every pseudo-origin.
+@lru_cache(maxsize=4096)
+def _periods(ask: Ask, day: pd.Timestamp) -> tuple[Period, ...]:
+    if ask.kind == "quarter":
+        return tuple(quarters_from(day, ask.count - 1, ask.fiscal_year_start))
+    if ask.kind == "month":
+        last = day.to_period("M") + ask.count - 1
+        return tuple(months_from(day, last.end_time.normalize()))
+    return (next_12_months(day),)
 
 
 def kind_of(period: Period) -> Kind:

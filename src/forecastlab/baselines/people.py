@@ -26,11 +26,13 @@ def salespeople(statements: pd.DataFrame | None) -> Points:
         As ``Tables.rep_forecasts``.
     """
 
+    whole = None if statements is None else statements[statements["deal_id"].isna() & statements["amount"].notna()]
+
     def points(chain: Chain, ask: Ask) -> Floats:
         found = np.full((2, ask.count), np.nan)
-        if statements is None:
+        if whole is None:
             return found
-        said = stated(statements, chain[0].day)
+        said = stated(whole, chain[0].day)
         for step, period in enumerate(ask.at(chain[0].day)):
             if period.name in said.index:
                 found[0, step] = max(0.0, float(said[period.name]))
@@ -40,9 +42,16 @@ def salespeople(statements: pd.DataFrame | None) -> Points:
 
 
 def stated(statements: pd.DataFrame, day: pd.Timestamp) -> pd.Series:
-    """Return the sum over owners of what was said newest by the end of a day, by period name."""
+    """Return the sum over owners of what was said newest by the end of a day, by period name.
+
+    Parameters
+    ----------
+    statements : DataFrame
+        Those about whole periods.
+    day : pd.Timestamp
+    """
     age = (day - statements["stated_on"]).dt.days
-    valid = statements[(age >= 0) & (age <= STALE_DAYS) & statements["deal_id"].isna() & statements["amount"].notna()]
+    valid = statements[(age >= 0) & (age <= STALE_DAYS)]
     newest = (
         valid.assign(owner=valid["owner"].fillna(""))
         .sort_values("stated_on", kind="stable")
