@@ -12,13 +12,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
-from worlds import FakeModel, laplace_sample
+from worlds import laplace_sample
 
-from forecastlab import cli, ledger, notebooks, pipeline, weeklyrun
+from forecastlab import cli, density, ledger, notebooks, pipeline, weeklyrun
 from forecastlab import fit as fitting
-from forecastlab.design import Design
-from forecastlab.fit import Compiled, Sampler
-from forecastlab.model import model_key
+from forecastlab.blocks import Block, build_blocks
+from forecastlab.fit import Sampler
 from forecastlab.results import Results
 from forecastlab.schema import ModelError
 from forecastlab.synthetic import demo, nearly_empty, simulate_tables, small
@@ -27,18 +26,12 @@ from forecastlab.tables import Tables, read_tables
 
 AS_OF = pd.Timestamp("2026-03-31")
 QUICK = Sampler(draws=400, tune=50)
-compiled_keys: list[tuple[int, ...]] = []
 
 
 @pytest.fixture(autouse=True, scope="module")
 def no_sampler() -> Iterator[None]:
-    def compile_model(design: Design, white: object, priors: object) -> Compiled:
-        compiled_keys.append(model_key(design))
-        return Compiled(compiled_keys[-1], FakeModel())
-
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fitting.nutpie, "sample", laplace_sample)
-        patch.setattr(pipeline, "compile_model", compile_model)
+        patch.setattr(fitting, "_sample", laplace_sample)
         yield
 
 
@@ -148,17 +141,20 @@ def test_order_does_not_matter_where_no_two_facts_of_a_deal_tie(books: Tables) -
     pd.testing.assert_frame_equal(_results(alone).forecast, _results(shuffled).forecast, check_exact=True)
 
 
-def test_a_compiled_model_is_used_again_where_the_sizes_allow(books: Tables, demo_books: Tables) -> None:
-    compiled_keys.clear()
-    first = pipeline.prepare(books, AS_OF)
-    _, compiled = pipeline.estimate(first, 1, QUICK)
-    again = pipeline.prepare(books, AS_OF + pd.Timedelta(days=7))
-    assert model_key(again.design) == compiled.key
-    assert pipeline.estimate(again, 1, QUICK, compiled)[1] is compiled
-    assert len(compiled_keys) == 1
-    other = pipeline.prepare(demo_books, AS_OF)
-    assert pipeline.estimate(other, 1, QUICK, compiled)[1].key == model_key(other.design) != compiled.key
-    assert len(compiled_keys) == 2
+def test_nothing_is_compiled_anew_for_another_date_or_company(books: Tables, demo_books: Tables) -> None:
+    """Each density has one signature, whatever the sizes: a second is a second compilation of many seconds."""
+    week, bare = pd.Timedelta(days=7), replace(books.company, segments=())
+    asked = [(books, AS_OF), (books, AS_OF + week), (demo_books, AS_OF), (replace(books, company=bare), AS_OF)]
+    sizes = set()
+    for tables, as_of in asked:
+        prepared = pipeline.prepare(tables, as_of)
+        for block in build_blocks(prepared.design, prepared.white, prepared.priors):
+            value, gradient = block.logp(block.start)
+            assert np.isfinite(value)
+            sizes.add((block.name, len(gradient)))
+    assert len(sizes) > 6, "the companies differ in size"
+    for name in ("tempo", "odds", "arrival", "amount"):
+        assert len(getattr(density, f"{name}_density").signatures) == 1
 
 
 def test_budget_and_calendar_of_the_company_are_used(demo_books: Tables) -> None:
@@ -231,7 +227,7 @@ def test_a_date_before_the_first_record_is_refused(books: Tables) -> None:
 # --- what a run leaves behind -------------------------------------------------------------------------------------
 def test_saved_results_are_those_of_the_run(books: Tables, tmp_path: Path) -> None:
     prepared = pipeline.prepare(books, AS_OF)
-    fitted, _ = pipeline.estimate(prepared, 1, QUICK)
+    fitted = pipeline.estimate(prepared, 1, QUICK)
     results = pipeline.conclude(prepared, fitted, pipeline.project(prepared, fitted, 1, size=100))
     pipeline.save(results, fitted, tmp_path, 1, {"as_of": "2026-03-31"})
     back = pd.read_parquet(tmp_path / "forecast.parquet")
@@ -256,11 +252,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def _stuck(ready: FakeModel, **settings: Any) -> xr.DataTree:
+def _stuck(block: Block, *settings: Any) -> xr.DataTree:
     """Draws of chains that stand apart, of which one is nowhere at all."""
-    tree = laplace_sample(ready, **settings)
-    tree["posterior"]["z_tempo"][1] += 5.0
-    tree["posterior"]["z_odds"][0, 0] = np.nan
+    tree = laplace_sample(block, *settings)
+    if block.name == "tempo":
+        tree["posterior"]["q"][1, :, block.parts["z_tempo"]] += 5.0
+    if block.name == "odds":
+        tree["posterior"]["q"][0, 0, block.parts["z_odds"]] = np.nan
     return tree
 
 
@@ -269,7 +267,7 @@ def _runs(folder: Path) -> list[Path]:
 
 
 def test_a_refused_fit_leaves_its_diagnostics_and_no_forecast(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fitting.nutpie, "sample", _stuck)
+    monkeypatch.setattr(fitting, "_sample", _stuck)
     tables = read_tables(folder)
     prepared = pipeline.prepare(tables, AS_OF)
     with (
@@ -297,7 +295,7 @@ def test_a_refused_fit_under_the_command(
         with weeklyrun.recording_refusal(tables, day, given["run_dir"], given["seed"], given["language"]):
             pipeline.estimate(pipeline.prepare(tables, day), given["seed"], QUICK)
 
-    monkeypatch.setattr(fitting.nutpie, "sample", _stuck)
+    monkeypatch.setattr(fitting, "_sample", _stuck)
     monkeypatch.setattr(notebooks, "execute", execute)
     with pytest.raises(SystemExit) as ended:
         cli.app(["weekly", str(folder), "--as-of", "2026-03-31", "--out", str(tmp_path)])

@@ -18,7 +18,7 @@ from forecastlab.design import Design, build_design
 from forecastlab.entries import build_entries
 from forecastlab.grid import Grid, build_grid
 from forecastlab.history import snapshot
-from forecastlab.model import build_model, model_data, model_key
+from forecastlab.model import build_model
 from forecastlab.predictors import KINDS, STAGE, Predictor
 from forecastlab.priors import Priors
 from forecastlab.synthetic import nearly_empty, simulate_tables, small
@@ -62,7 +62,7 @@ def log_likelihood(design: Design, tables_of: dict[str, Floats], shape: float = 
 
 
 def effects_of(predictor: Predictor, white: Whitening, z: Floats, scales: Floats) -> Floats:
-    return predictor.deviations(scales) ** (1 - white.weight) * (white.mode + white.factor @ z)
+    return white.basis @ (predictor.deviations(scales) ** (1 - white.weight) * (white.mode + white.factor @ z))
 
 
 def at_mode(predictor: Predictor, white: Whitening) -> Floats:
@@ -178,16 +178,16 @@ def test_weights_say_what_the_data_know() -> None:
     labels = design.predictors["tempo"].labels
     unseen = [i for i, label in enumerate(labels) if label.startswith("c0")]
     base = labels.index("base[0]")
-    assert white["tempo"].weight[base] > 0.95
-    assert white["tempo"].weight[unseen].min() < 1e-9  # nobody was met in a group never met
+    known = white["tempo"].basis ** 2 @ white["tempo"].weight  # of effects, from that of directions
+    assert known[base] > 0.95
+    assert known[unseen].min() < 1e-9  # nobody was met in a group never met
 
 
 # --- the change of variables --------------------------------------------------------------------------------------
 def test_the_density_of_positions_is_the_density_of_effects() -> None:
     """The declared model at z equals prior and likelihood at u(z), times |du/dz|, up to one constant."""
     design, white = small_company()
-    key = model_key(design)
-    model = build_model(model_data(design, white, key), key, PRIORS)
+    model = build_model(design, white, PRIORS)
     compiled = model.compile_logp(mode="FAST_COMPILE")
     rng = np.random.default_rng(2)
     learned = sum(len(design.predictors[kind].scales) for kind in KINDS)
@@ -197,12 +197,8 @@ def test_the_density_of_positions_is_the_density_of_effects() -> None:
         log_scale = log_scale + rng.normal(0, 0.5, learned)
         log_shape = np.log(10.0) + rng.normal(0, 0.5)
         z = {kind: rng.normal(0, 0.7, len(white[kind].mode)) for kind in KINDS}
-        point = {
-            "scale_log__": np.append(log_scale, np.zeros(key[0] - learned)),
-            "arrival_shape_log__": np.array(log_shape),
-        }
-        for kind, size in zip(KINDS, key[1:], strict=True):
-            point[f"z_{kind}"] = np.append(z[kind], np.zeros(size - len(z[kind])))
+        point = {"scale_log__": log_scale, "arrival_shape_log__": np.array(log_shape)}
+        point |= {f"z_{kind}": z[kind] for kind in KINDS}
         gaps.append(compiled(point) - direct(design, white, z, log_scale, log_shape))
     assert np.ptp(gaps) < 1e-6 * abs(gaps[0])
 
@@ -219,10 +215,46 @@ def direct(design: Design, white: dict[str, Whitening], z: dict[str, Floats], lo
         effects = effects_of(predictor, approximation, z[kind], np.exp(mine))
         sd = predictor.deviations(np.exp(mine))
         total += float(stats.norm.logpdf(effects, 0, sd).sum())
-        jacobian = np.diag(sd ** (1 - approximation.weight)) @ approximation.factor
+        jacobian = approximation.basis @ np.diag(sd ** (1 - approximation.weight)) @ approximation.factor
         total += float(np.linalg.slogdet(jacobian)[1])
         tables_at[kind] = table_of(predictor, effects)
     return total + sum(log_likelihood(design, tables_at, np.exp(shape)).values())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_basis_turns_only_what_is_exchangeable_a_priori(kind: str) -> None:
+    """Orthogonal, and a direction mixes effects of one learned scale and one unit only: its prior is that of each."""
+    design, white = small_company()
+    predictor, basis = design.predictors[kind], white[kind].basis
+    np.testing.assert_allclose(basis @ basis.T, np.eye(len(basis)), atol=1e-12)
+    own = np.where(predictor.scale_of < len(predictor.scales), predictor.scale_of, 1000 + np.arange(len(basis)))
+    apart = (own[:, None] != own) | (predictor.unit[:, None] != predictor.unit)
+    assert (basis[apart] == 0).all()
+
+
+@pytest.mark.parametrize("kind", STAGE)
+def test_directions_of_a_scale_are_told_apart_by_the_data(kind: str) -> None:
+    """Along them the curvature of the log likelihood is diagonal, and the weights are its share of the whole."""
+    design, white = small_company()
+    predictor, found = design.predictors[kind], white[kind]
+    density, mode = negative_log_density(design, white, kind), at_mode(predictor, found)
+    sd = predictor.deviations(found.scales)
+    counts = np.bincount(predictor.scale_of)[: len(predictor.scales)]
+    several = np.flatnonzero(predictor.scale_of == int(np.argmax(counts)))
+    assert len(several) > 1
+    step = 0.02 * float(sd[several[0]])
+
+    def curvature(a: Floats, b: Floats) -> float:
+        corners = [density(mode + s * step * a + t * step * b) for s, t in ((1, 1), (1, -1), (-1, 1), (-1, -1))]
+        return float(corners[0] - corners[1] - corners[2] + corners[3]) / (4 * step**2)
+
+    # Best known directions first: there the data weigh most against the prior.
+    first, second, *_ = several[::-1]
+    whole = [curvature(found.basis[:, a], found.basis[:, a]) for a in (first, second)]
+    for a, curved in zip((first, second), whole, strict=True):
+        assert 1 - sd[a] ** -2.0 / curved == pytest.approx(found.weight[a], abs=0.01)
+    mixed = curvature(found.basis[:, first], found.basis[:, second])
+    assert abs(mixed) < 0.005 * np.sqrt(whole[0] * whole[1])
 
 
 # --- persistence --------------------------------------------------------------------------------------------------
@@ -297,7 +329,7 @@ def assert_sound(design: Design, white: dict[str, Whitening]) -> None:
         predictor, found = design.predictors[kind], white[kind]
         size = len(predictor.labels)
         assert found.mode.shape == found.weight.shape == (size,)
-        assert found.factor.shape == (size, size)
+        assert found.factor.shape == found.basis.shape == (size, size)
         assert found.scales.shape == predictor.medians.shape
         for part in (found.mode, found.factor, found.weight, found.scales):
             assert np.isfinite(part).all()
@@ -309,5 +341,5 @@ def assert_sound(design: Design, white: dict[str, Whitening]) -> None:
         predictor, found = design.predictors[kind], white[kind]
         effects, sd = at_mode(predictor, found), predictor.deviations(found.scales)
         slope = predictor.map.T @ local(table_of(predictor, effects))[1] - effects / sd**2
-        root = sd[:, None] ** (1 - found.weight[:, None]) * found.factor
+        root = found.basis @ (sd[:, None] ** (1 - found.weight[:, None]) * found.factor)
         assert np.abs(root.T @ slope).max() < 0.01  # in posterior standard deviations

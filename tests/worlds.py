@@ -12,9 +12,10 @@ import xarray as xr
 from scipy.linalg import expm
 
 from forecastlab import walk
+from forecastlab.blocks import Block
 from forecastlab.config import BudgetLine, Company, Milestone
+from forecastlab.fit import Sampler
 from forecastlab.history import History
-from forecastlab.predictors import KINDS
 from forecastlab.simulate import Draws
 
 SLOTS = np.array([30.0, 60.0, 120.0, 240.0, 400.0])
@@ -230,32 +231,21 @@ def draws_by_hand(slot_ends: np.ndarray, n: int = 400, seed: int = 5, unseen: bo
 
 
 # --- a sampler that is none ---------------------------------------------------------------------------------------
-class FakeModel:
-    """Stands in for a compiled model: keeps the data it is given."""
-
-    def __init__(self, data: dict[str, np.ndarray] | None = None) -> None:
-        self.data = data or {}
-
-    def with_data(self, **data: np.ndarray) -> FakeModel:
-        return FakeModel(data)
-
-
-def laplace_sample(ready: FakeModel, *, draws: int, chains: int, seed: int, **_: Any) -> xr.DataTree:
-    """What ``nutpie.sample`` would return if Laplace's approximation were the posterior: independent positions."""
+def laplace_sample(block: Block, sampler: Sampler, seed: int, factor: int, target_accept: float) -> xr.DataTree:
+    """What ``fit._sample`` would return if Laplace's approximation were the posterior: independent positions."""
     rng = np.random.default_rng(seed)
-    size = (chains, draws)
-    mu = ready.data["scale_mu"]
-    sampled: dict[str, Any] = {
-        "scale": (("chain", "draw", "scaled"), np.exp(mu + 0.1 * rng.standard_normal((*size, len(mu))))),
-        "arrival_shape": (("chain", "draw"), 10.0 * np.exp(0.2 * rng.standard_normal(size))),
-    }
-    for kind in KINDS:
-        sampled[f"z_{kind}"] = (
-            ("chain", "draw", kind),
-            rng.standard_normal((*size, len(ready.data[f"{kind}_unit"]))),
-        )
+    size = (sampler.chains, sampler.draws * factor)
+    wide = np.ones(len(block.start))
+    for part, where in block.parts.items():
+        if part.startswith("scale_"):
+            wide[where] = 0.1
+    dims = ("chain", "draw")
     stats = {
-        "diverging": (("chain", "draw"), np.zeros(size, dtype=bool)),
-        "energy": (("chain", "draw"), rng.standard_normal(size)),
+        "diverging": (dims, np.zeros(size, dtype=bool)),
+        "energy": (dims, rng.standard_normal(size)),
+        "n_steps": (dims, np.full(size, 7, dtype=np.uint64)),
     }
-    return xr.DataTree.from_dict({"posterior": xr.Dataset(sampled), "sample_stats": xr.Dataset(stats)})
+    q = block.start + wide * rng.standard_normal((*size, len(wide)))
+    return xr.DataTree.from_dict(
+        {"posterior": xr.Dataset({"q": ((*dims, "position"), q)}), "sample_stats": xr.Dataset(stats)}
+    )

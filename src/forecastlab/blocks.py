@@ -36,7 +36,7 @@ class Block:
         ``(position, *data) -> (log density, gradient)``, compiled.
     data : tuple
     start : float array, (position,)
-        The mode of Laplace's approximation, where chains begin.
+        The mode of Laplace's approximation, around which chains begin.
     parts : dict of str to slice
         Where in a position ``scale_<kind>``, ``z_<kind>`` and ``shape`` lie.
     """

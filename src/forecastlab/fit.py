@@ -1,6 +1,6 @@
 """The only place that samples: block by block, judged by the gates, and given the names of the tables.
 
-NUTS is nutpie's, on the densities that numba compiled (``density``). Chains begin at the mode of Laplace's
+NUTS is nutpie's, on the densities that numba compiled (``density``). Chains begin around the mode of Laplace's
 approximation, in whose coordinates the posterior is nearly round.
 """
 
@@ -131,9 +131,17 @@ def _sampled(
 
 
 def _sample(block: Block, sampler: Sampler, seed: int, factor: int, target_accept: float) -> xr.DataTree:
+    """Sample positions of a block, ``q`` (chain, draw, position), with chains that start apart from each other."""
     size = len(block.start)
     model = from_pyfunc(
-        size, lambda: block.logp, lambda *_: lambda position: {"q": position}, [np.dtype(float)], [(size,)], ["q"]
+        size,
+        lambda: block.logp,
+        lambda *_: lambda position: {"q": position},
+        [np.dtype(float)],
+        [(size,)],
+        ["q"],
+        # nutpie's own ``init_mean`` is for models compiled from PyMC; for functions it is ignored.
+        make_initial_point_fn=lambda chain: block.start + np.random.default_rng(chain).uniform(-1.0, 1.0, size),
     )
     tree: xr.DataTree = nutpie.sample(
         model,
@@ -143,7 +151,6 @@ def _sample(block: Block, sampler: Sampler, seed: int, factor: int, target_accep
         cores=sampler.cores,
         seed=seed,
         target_accept=target_accept,
-        init_mean=block.start,
         save_warmup=False,
         progress_bar=False,
     )
