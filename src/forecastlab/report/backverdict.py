@@ -11,7 +11,7 @@ import pandas as pd
 
 from forecastlab.backtest.results import Backtest
 from forecastlab.report.backcases import OWN, judged_kind, own_cases
-from forecastlab.report.backwords import distinct, forecaster, share, smaller, span
+from forecastlab.report.backwords import distinct, forecaster, share, signed_span, smaller, span
 from forecastlab.report.doubts import _, n_
 from forecastlab.report.wording import Wording
 from forecastlab.schema import LEVELS
@@ -112,8 +112,8 @@ def _better(found: Verdict, wording: Wording) -> Answer:
     if math.isnan(found.skill_low):
         detail = _("Error: mean CRPS. Too few dates to say how far chance could move this.")
     else:
-        low, high = (smaller(end, wording) for end in (found.skill_low, found.skill_high))
-        detail = _("Error: mean CRPS. 90% interval: from {low} to {high}.", low=low, high=high)
+        span_of_gain = signed_span(found.skill_low, found.skill_high, wording)
+        detail = _("Error: mean CRPS. 90% interval of the gain: {span}.", span=span_of_gain)
     sentence = {
         "yes": _("Yes. Against the best of them (“{name}”) its error is {error}.", **words),
         "no": _("No. Against the best of them (“{name}”) its error is {error}.", **words),
