@@ -160,7 +160,7 @@ def flow_figure(result: Backtest, language: str | None = None, narrow: bool = Fa
         grid = figure.subplots(max(len(names), 1), 2, squeeze=False, sharex=True)
         for row, name in zip(grid, names, strict=False):
             for axes, quantity in zip(row, backwords.QUANTITIES, strict=True):
-                _draw_flow(axes, known[(known["milestone"] == name) & (known["quantity"] == quantity)])
+                _draw_flow(axes, known[(known["milestone"] == name) & (known["quantity"] == quantity)], narrow)
             label = shorten(backwords.milestone(name, result.company, wording), 22 if narrow else 40)
             row[0].set_title(label, loc="left", fontsize="medium", color=palette.INK, fontweight="bold")
         for axes, sentence in zip(grid[-1], backwords.QUANTITIES.values(), strict=True):
@@ -170,7 +170,7 @@ def flow_figure(result: Backtest, language: str | None = None, narrow: bool = Fa
     return figure
 
 
-def _draw_flow(axes: Axes, table: pd.DataFrame) -> None:
+def _draw_flow(axes: Axes, table: pd.DataFrame, narrow: bool) -> None:
     wide = (
         table.assign(level=table["quantile"].round(6)).set_index(["reference_date", "level"])["value"].unstack("level")
     )
@@ -180,7 +180,7 @@ def _draw_flow(axes: Axes, table: pd.DataFrame) -> None:
         return
     day = (wide.index.to_numpy() - np.datetime64("1970-01-01")) / np.timedelta64(1, "D")
     if len(day) <= SINGLE:
-        width = min(4.0, 110 / len(day))
+        width = min(4.0, (55 if narrow else 120) / len(day))
         axes.vlines(day, wide[0.1], wide[0.9], color=palette.NEW, linewidth=width)
         axes.vlines(day, wide[0.25], wide[0.75], color=palette.OPEN, linewidth=width)
     else:
