@@ -1,7 +1,4 @@
-"""The whole line with the real sampler: truth recovered, nothing of the future used, order of rows irrelevant.
-
-One compiled model a file: companies of the same padded size share it.
-"""
+"""The whole line with the real sampler: truth recovered, nothing of the future used, order of rows irrelevant."""
 
 from __future__ import annotations
 
@@ -13,7 +10,7 @@ import pytest
 from scipy.stats import binom
 
 from forecastlab import checks, pipeline
-from forecastlab.fit import Compiled, Fit, Sampler
+from forecastlab.fit import Fit, Sampler
 from forecastlab.schema import ModelError
 from forecastlab.synthetic import demo, exponential, simulate_tables
 from forecastlab.tables import Tables
@@ -30,7 +27,7 @@ def known() -> tuple[pipeline.Prepared, Fit]:
     """A company of constant hazards, fitted with the default sampler."""
     tables = simulate_tables(exponential(TEMPO, ODDS), seed=11)
     prepared = pipeline.prepare(tables, pd.Timestamp("2026-09-25"))
-    fitted, _ = pipeline.estimate(prepared, seed=1)
+    fitted = pipeline.estimate(prepared, seed=1)
     return prepared, fitted
 
 
@@ -39,23 +36,24 @@ def demo_tables() -> Tables:
     return simulate_tables(demo(), seed=3)
 
 
-@pytest.fixture(scope="module")
-def compiled(demo_tables: Tables) -> Compiled:
-    """The model compiled for the demo company as of the date of these tests."""
-    _, found = pipeline.estimate(pipeline.prepare(demo_tables, AS_OF), 5, SHORT)
-    return found
-
-
-def _forecast(tables: Tables, compiled: Compiled) -> pd.DataFrame:
+def _forecast(tables: Tables, seed: int = 5) -> tuple[pipeline.Prepared, pd.DataFrame]:
     prepared = pipeline.prepare(tables, AS_OF)
-    fitted, used = pipeline.estimate(prepared, 5, SHORT, compiled)
-    assert used is compiled, "the snapshot has another shape: something of the future came through"
-    return pipeline.conclude(prepared, fitted, pipeline.project(prepared, fitted, 5, size=200)).forecast
+    fitted = pipeline.estimate(prepared, seed, SHORT)
+    projection = pipeline.project(prepared, fitted, seed, size=200)
+    return prepared, pipeline.conclude(prepared, fitted, projection).forecast
 
 
 @pytest.fixture(scope="module")
-def original(demo_tables: Tables, compiled: Compiled) -> pd.DataFrame:
-    return _forecast(demo_tables, compiled)
+def original(demo_tables: Tables) -> tuple[pipeline.Prepared, pd.DataFrame]:
+    return _forecast(demo_tables)
+
+
+def _assert_same(tables: Tables, original: tuple[pipeline.Prepared, pd.DataFrame]) -> None:
+    prepared, forecast = _forecast(tables)
+    for name in ("index", "exits", "moved", "exposure", "weekly", "amount_n"):
+        seen, first = (getattr(one.design, name) for one in (prepared, original[0]))
+        np.testing.assert_array_equal(seen, first, "the snapshot has changed: something of the future came through")
+    pd.testing.assert_frame_equal(forecast, original[1], check_exact=True)
 
 
 def test_the_gates_pass_on_a_company_the_model_describes(known: tuple[pipeline.Prepared, Fit]) -> None:
@@ -110,7 +108,7 @@ def test_replications_look_like_the_data(known: tuple[pipeline.Prepared, Fit]) -
 
 
 def test_nothing_recorded_after_the_date_reaches_the_forecast(
-    demo_tables: Tables, compiled: Compiled, original: pd.DataFrame
+    demo_tables: Tables, original: tuple[pipeline.Prepared, pd.DataFrame]
 ) -> None:
     """Later rows are changed, deleted and added, deals of new groups come in, stated forecasts change."""
     events, deals = demo_tables.events, demo_tables.deals
@@ -130,10 +128,12 @@ def test_nothing_recorded_after_the_date_reaches_the_forecast(
         deals=pd.concat([deals, more], ignore_index=True),
         rep_forecasts=None,
     )
-    pd.testing.assert_frame_equal(_forecast(mutated, compiled), original, check_exact=True)
+    _assert_same(mutated, original)
 
 
-def test_the_order_of_rows_does_not_matter(demo_tables: Tables, compiled: Compiled, original: pd.DataFrame) -> None:
+def test_the_order_of_rows_does_not_matter(
+    demo_tables: Tables, original: tuple[pipeline.Prepared, pd.DataFrame]
+) -> None:
     """Rows of different deals change places; rows of one deal keep theirs, for file order breaks their ties."""
     rng = np.random.default_rng(1)
     ids = rng.permutation(demo_tables.deals["deal_id"].to_numpy())
@@ -141,17 +141,15 @@ def test_the_order_of_rows_does_not_matter(demo_tables: Tables, compiled: Compil
     place = rank.reindex(demo_tables.events["deal_id"]).to_numpy()
     shuffled = demo_tables.events.iloc[np.argsort(place, kind="stable")].reset_index(drop=True)
     other = replace(demo_tables, events=shuffled, deals=demo_tables.deals.sample(frac=1, random_state=2))
-    pd.testing.assert_frame_equal(_forecast(other, compiled), original, check_exact=True)
+    _assert_same(other, original)
 
 
 def test_the_same_seed_gives_the_same_bits_and_another_does_not(
-    demo_tables: Tables, compiled: Compiled, original: pd.DataFrame
+    demo_tables: Tables, original: tuple[pipeline.Prepared, pd.DataFrame]
 ) -> None:
-    pd.testing.assert_frame_equal(_forecast(demo_tables, compiled), original, check_exact=True)
-    prepared = pipeline.prepare(demo_tables, AS_OF)
-    fitted, _ = pipeline.estimate(prepared, 6, SHORT, compiled)
-    other = pipeline.conclude(prepared, fitted, pipeline.project(prepared, fitted, 6, size=200)).forecast
-    assert (other["value"] != original["value"]).any()
+    _assert_same(demo_tables, original)
+    _, other = _forecast(demo_tables, 6)
+    assert (other["value"] != original[1]["value"]).any()
 
 
 def _some(tables: Tables, ids: list[str]) -> Tables:
@@ -162,13 +160,13 @@ def _some(tables: Tables, ids: list[str]) -> Tables:
     )
 
 
-def test_small_companies_run_and_say_so(demo_tables: Tables, compiled: Compiled) -> None:
+def test_small_companies_run_and_say_so(demo_tables: Tables) -> None:
     """Twelve deals, no win among the closed ones: the forecast is wide, finite, and marked as the prior's."""
     last = demo_tables.events.groupby("deal_id")["event"].last()
     lost, still = list(last.index[last == "lost"][:8]), list(last.index[last == "milestone"][:4])
     tables = _some(demo_tables, lost + still)
     prepared = pipeline.prepare(tables, pd.Timestamp("2026-09-25"))
-    fitted, _ = pipeline.estimate(prepared, 5, SHORT, compiled)
+    fitted = pipeline.estimate(prepared, 5, SHORT)
     results = pipeline.conclude(prepared, fitted, pipeline.project(prepared, fitted, 5, size=200))
     assert np.isfinite(results.forecast["value"]).all()
     assert {"few_wins", "prior_driven"} <= {doubt.code for doubt in results.doubts}
