@@ -192,7 +192,7 @@ def test_groups_add_up_to_all_with_what_was_never_met() -> None:
             shown = "(unseen)" if name == "(unseen)" else f"{columns[number]}={name}"
             assert outputs[places[number]] == shown
     deals = prepared.history.deals
-    combo = simulate._combo(deals, grid, columns)
+    combo = simulate.combinations_of(deals, grid, columns)
     for row in (0, 5, 17):
         found = tuple(grid.groups[i][combos[combo[row]][i]] for i in range(len(columns)))
         assert found == tuple(deals[list(columns)].iloc[row])

@@ -1,4 +1,4 @@
-"""The command line: the weekly run and the check of a company folder.
+"""The command line: the weekly run, the back-test, and the check of a company folder.
 
 Exit status: 0 done, 1 the data or the model refused, 2 wrong usage, 130 interrupted. What a user can cause ends with a
 message, never with a traceback. Results go to standard output, progress and errors to standard error.
@@ -16,7 +16,7 @@ from typing import Annotated
 import typer
 
 # Everything heavy is imported where it is used, so that --help answers at once.
-from forecastlab.schema import DataError, Fault, ForecastlabError
+from forecastlab.schema import BACKTEST_PAGE, DataError, Fault, ForecastlabError
 
 app = typer.Typer(
     name="forecastlab",
@@ -105,6 +105,40 @@ def weekly(
         for sentence in published.sentences:
             print(sentence)
         print(published.report)
+
+
+@app.command()
+def backtest(
+    company: Company,
+    first: Annotated[str, typer.Option(metavar="DATE", help="The first origin: the first past date to forecast from.")],
+    last: Annotated[str, typer.Option(metavar="DATE", help="No origin lies after this day.")],
+    every: Annotated[str, typer.Option(metavar="week|month|quarter", help="How far origins are apart.")],
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Publish in this folder instead of COMPANY/runs/backtests.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of the random numbers.")] = 20261,
+    workers: Annotated[int, typer.Option(min=0, help="Processes on this machine; 0: one a core.")] = 0,
+    scheduler: Annotated[str, typer.Option(metavar="ADDRESS", help="A Dask scheduler: tcp://host:8786.")] = "",
+    settle_days: Annotated[
+        int, typer.Option(min=0, help="Judge only periods that ended so many days before the newest record.")
+    ] = 0,
+    language: Annotated[Language | None, typer.Option(help="Language of the page. Default: the company's.")] = None,
+) -> None:
+    """Make past forecasts again as they would have been made, and hold them against what was signed since.
+
+    Each is made with what had been recorded by its date. Finished origins are kept: a run that was stopped continues.
+    """
+    with _saying_errors():
+        from forecastlab import backtestrun
+        from forecastlab.progress import showing_origins
+
+        asked = backtestrun.read_asked(company, first, last, every, seed, workers, scheduler, settle_days, out)
+        with showing_origins(len(asked.origins)) as on_origin:
+            spoken = language.value if language else asked.tables.company.language
+            folder, sentences = backtestrun.publish(asked, spoken, on_origin)
+        for sentence in sentences:
+            print(sentence)
+        print(folder / BACKTEST_PAGE)
 
 
 @app.command()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -29,10 +29,15 @@ __all__ = ["Fit", "Sampler", "diagnostics_of", "fit", "gates"]
 
 Floats = npt.NDArray[np.float64]
 
+STEPPING: Final = ("divergent_share", "e_bfmi")  # gates that speak of the sampler's steps
+
 
 @dataclass(frozen=True, slots=True)
 class Sampler:
-    """Settings of the sampler; the retry multiplies ``draws`` and ``tune`` and raises ``target_accept``."""
+    """Settings of the sampler.
+
+    The retry multiplies ``draws`` and ``tune``, and raises ``target_accept`` where steps went wrong (``STEPPING``).
+    """
 
     draws: int = 1000
     tune: int = 250
@@ -112,8 +117,8 @@ def _sampled(
 ) -> _Sampled:
     """Sample a block, again where it fails; a longer second attempt is thinned to the length of the other blocks."""
     retried: tuple[str, ...] = ()
-    attempts = ((1, sampler.target_accept), (sampler.retry_factor, sampler.retry_target_accept))
-    for (factor, target), attempt in zip(attempts, seed.spawn(2), strict=True):
+    target = sampler.target_accept
+    for factor, attempt in zip((1, sampler.retry_factor), seed.spawn(2), strict=True):
         tree = _sample(block, sampler, int(attempt.generate_state(1)[0]), factor, target)
         values = named(block, tree["posterior"]["q"].to_numpy(), design, priors.arrival_shape)
         values |= {f"effect_{kind}": _effects(values, kind, design, white[kind]) for kind in block.kinds}
@@ -121,6 +126,8 @@ def _sampled(
         if found["passed"].all() or factor > 1:
             break
         retried = tuple(found.loc[~found["passed"], "gate"])
+        # Too few independent draws want more of them; smaller steps help only where steps went wrong.
+        target = sampler.retry_target_accept if set(retried) & set(STEPPING) else target
     kept = slice(None, None, factor)
     return _Sampled(
         {name: value[:, kept] for name, value in values.items()},

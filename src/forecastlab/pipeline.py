@@ -30,11 +30,12 @@ from forecastlab.fit import Fit, Sampler, diagnostics_of, fit
 from forecastlab.forecast import forecast_periods, forecast_table, past_quarters
 from forecastlab.grid import build_grid
 from forecastlab.history import History, snapshot
+from forecastlab.outlook import Outlook, outlook
 from forecastlab.priors import Priors
 from forecastlab.quantities import faded, milestone_quantities
 from forecastlab.results import Results
 from forecastlab.schema import FORECAST_FILE, POSTERIOR_FILE, REPORT_FILE, ModelError
-from forecastlab.simulate import Draws
+from forecastlab.simulate import Draws, Future
 from forecastlab.tables import Tables
 from forecastlab.whitening import Whitening, choose_persistence, whiten
 
@@ -68,6 +69,8 @@ class Projection:
     draws: Draws
     posterior: xr.Dataset
     counts: Counts
+    future: Future
+    walk_seed: int
 
 
 # Matrices here are small: threads inside a product only wait for each other, and would make sums depend on their
@@ -163,12 +166,19 @@ def project(prepared: Prepared, fitted: Fit, seed: int, size: int = SIMULATED_DR
         np.random.default_rng(future_seed),
     )
     draws = simulate.run(history, prepared.cells.grid, company.segments, future, walk_seed)
-    return Projection(draws, posterior, counts)
+    return Projection(draws, posterior, counts, future, walk_seed)
 
 
 def _seeds(seed: int) -> list[int]:
     """Independent seeds of the sampler, the conjugate parts, the future's shocks and the deals."""
     return [int(child.generate_state(1)[0]) for child in np.random.SeedSequence(seed).spawn(4)]
+
+
+def prospects(prepared: Prepared, projection: Projection) -> Outlook:
+    """Return what becomes of each open deal within 90 days, in the futures of the forecast."""
+    company = prepared.company
+    grid, future = prepared.cells.grid, projection.future
+    return outlook(prepared.history, grid, company.segments, company.keys, future, projection.walk_seed)
 
 
 def conclude(prepared: Prepared, fitted: Fit, projection: Projection) -> Results:

@@ -21,6 +21,11 @@ FORECAST_FILE: Final = "forecast.parquet"
 POSTERIOR_FILE: Final = "posterior.nc"
 REPORT_FILE: Final = "report.html"
 NOTEBOOK_FILE: Final = "weekly_forecast.ipynb"
+BACKTEST_NOTEBOOK: Final = "backtest.ipynb"
+BACKTEST_PAGE: Final = "backtest.html"
+FORECASTS_FILE: Final = "forecasts.parquet"
+ACTUALS_FILE: Final = "actuals.parquet"
+SCORES_FILE: Final = "scores.parquet"
 MANIFEST_FILE: Final = "manifest.json"
 
 # --- events -------------------------------------------------------------------------------------------------------

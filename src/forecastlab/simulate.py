@@ -21,7 +21,7 @@ from forecastlab.grid import Grid
 from forecastlab.history import History
 from forecastlab.schema import ALL
 
-__all__ = ["Draws", "Future", "build_future", "deal_keys", "run", "slot_ends", "thin"]
+__all__ = ["Draws", "Future", "build_future", "combinations_of", "deal_keys", "run", "slot_ends", "thin"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -82,7 +82,7 @@ def run(history: History, grid: Grid, segments: tuple[str, ...], future: Future,
         alive["last_milestone"].to_numpy(dtype=np.int64),
         alive["age"].to_numpy(dtype=float),
         lost,
-        _combo(alive, grid, segments),
+        combinations_of(alive, grid, segments),
         amount,
         grid.band(amount),
         levels,
@@ -122,7 +122,8 @@ def _outputs(grid: Grid, segments: tuple[str, ...], combos: Ints) -> tuple[tuple
     return (*names, "(unseen)"), np.ascontiguousarray(levels_of)
 
 
-def _combo(deals: pd.DataFrame, grid: Grid, segments: tuple[str, ...]) -> Ints:
+def combinations_of(deals: pd.DataFrame, grid: Grid, segments: tuple[str, ...]) -> Ints:
+    """Return the number of each deal's combination of groups, in the order of ``Future.combos``."""
     if not segments:
         return np.zeros(len(deals), dtype=np.int64)
     levels = [grid.level(i, deals[column]) for i, column in enumerate(segments)]

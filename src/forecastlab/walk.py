@@ -222,3 +222,31 @@ def _first_amount(state, combo, s, money):  # type: ignore[no-untyped-def]  # pr
     if u < zero[s]:
         return state, 0.0
     return state, np.exp(mean[s, combo] + spread[s, combo] * z)
+
+
+@numba.njit(cache=True, parallel=True)
+def settled_within(  # type: ignore[no-untyped-def]  # pragma: no cover
+    seed, keys, milestone, age, combo, amount, band, days, world
+):
+    """Which open deals move on from where they stand, and which are won, within so many days: (2, draw, deal).
+
+    The streams are those of ``simulate_open``: a deal that is won here is won there.
+    """
+    draws = world[1].shape[0]
+    odds_age, odds_group, odds_band, odds_time, known = world[2], world[4], world[6], world[8], world[13]
+    unknown_band = odds_band.shape[2] - 1
+    out = np.zeros((2, draws, len(keys)), dtype=np.uint8)
+    for s in numba.prange(draws):
+        for i in range(len(keys)):
+            k, c = milestone[i], combo[i]
+            late = 2.0 if np.isnan(amount[i]) else -1.0
+            start = _start(seed, s, keys[i], OPEN_ROLE)
+            _, t = walk(start, k, age[i], 0.0, c, band[i], late, s, world)
+            out[1, s, i] = t <= days
+            seen = band[i] if late < known[s, k] else unknown_band
+            state, t, bin_, slot = _stay(start, k, age[i], 0.0, c, seen, s, world)
+            if t <= days:
+                logit = odds_age[s, k, bin_] + odds_group[s, k, c] + odds_band[s, k, seen] + odds_time[s, k, slot]
+                state, u = _uniform(state)
+                out[0, s, i] = u < 1.0 / (1.0 + np.exp(-logit))
+    return out

@@ -81,7 +81,7 @@ def read_request(company: str, as_of: str | None, out: Path | None, seed: int | 
         With every fault of the data.
     """
     if as_of is not None:
-        _parse_day(as_of)
+        parse_day(as_of)
     folder = notebooks.find_company(company)
     notebook = notebooks.find_notebook(NOTEBOOK_FILE)
     defaults = notebooks.parameters_of(notebook)
@@ -97,13 +97,20 @@ def read_request(company: str, as_of: str | None, out: Path | None, seed: int | 
     )
 
 
-def _parse_day(text: str) -> date:
+def parse_day(text: str, option: str = "--as-of") -> date:
+    """Return the date an option names.
+
+    Raises
+    ------
+    UsageError
+        If it is not of the form year-month-day.
+    """
     try:
         if re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
             return date.fromisoformat(text)
     except ValueError:
         pass
-    raise UsageError(f"--as-of {text!r} is not a date. Write it as year-month-day, for instance 2026-09-25.")
+    raise UsageError(f"{option} {text!r} is not a date. Write it as year-month-day, for instance 2026-09-25.")
 
 
 def chosen_day(tables: Tables, as_of: str | None = None) -> pd.Timestamp:
@@ -115,7 +122,7 @@ def chosen_day(tables: Tables, as_of: str | None = None) -> pd.Timestamp:
         The text is no date, or nothing was known on that day.
     """
     first, last = _recorded_span(tables)
-    day = _parse_day(as_of) if as_of else last
+    day = parse_day(as_of) if as_of else last
     if day < first:
         raise UsageError(
             f"--as-of {day}: nothing was known then; the first event was recorded on {first}. Choose a day from "
@@ -174,7 +181,7 @@ def _refusal(sentences: Sequence[str], folder: Path) -> ModelError:
     return ModelError(f"{reason}\nThe diagnostics are in {folder / MANIFEST_FILE}.")
 
 
-def _refuse_changed(tables: Tables) -> None:
+def refuse_changed(tables: Tables) -> None:
     """Make sure that the hashes of the manifest are those of the data the notebook read."""
     for name, digest in tables.sources.items():
         path = tables.company.folder / name
@@ -199,7 +206,7 @@ def _write_manifest(
 ) -> dict[str, Any]:
     """Write the manifest from the summary that the run left; returns the summary."""
     summary = _read_summary(staging.path)
-    _refuse_changed(tables)
+    refuse_changed(tables)
     ledger.write_manifest(
         staging,
         status=summary["status"],

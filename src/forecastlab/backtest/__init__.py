@@ -1,1 +1,1 @@
-"""The back-test: forecasts made again at past dates, each with what was recorded by then, and held against what came."""
+"""The back-test: forecasts made again at past dates with what was recorded by then, held against what came."""
