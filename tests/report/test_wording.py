@@ -124,6 +124,13 @@ def test_the_unit_is_chosen_by_size(amounts: list[float], currency: str, languag
     assert load(language).unit(amounts, currency).label == label
 
 
+def test_known_amounts_end_where_the_estimates_beside_them_end() -> None:
+    wording = load("en")
+    thousands = wording.unit([108_200.0, 88_000.0], "EUR")
+    assert [wording.known(value, thousands) for value in (104_300.0, 5_995.0, 36.0)] == ["104", "6", "< 1"]
+    assert wording.known(18_526_000.0, wording.unit([20.7e6], "EUR")) == "18.5"
+
+
 @pytest.mark.parametrize("language", ["fr", "en"])
 def test_every_doubt_has_a_sentence(language: str) -> None:
     wording, company = load(language), fake.company()

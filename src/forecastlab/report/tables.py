@@ -145,7 +145,7 @@ def _money(found: Numbers, period: str, source: str, segment: str, unit: Unit, w
     low, high = found.interval(period, LEVEL, source, segment)
     middle = found.quantile(period, MEDIAN, source, segment)
     if low == high == middle:  # known, not estimated
-        return Cell(wording.stated(middle, unit) if middle else ABSENT, kind="number")
+        return Cell(wording.known(middle, unit) if middle else ABSENT, kind="number")
     first, shown, last = wording.amounts([low, middle, high], unit)
     return Cell(shown, joined([first, last]), "number")
 

@@ -143,6 +143,10 @@ class Wording:
         """Return an amount that is known, not estimated, in the unit, without its label."""
         return self.number(value / unit.factor, digits)
 
+    def known(self, value: float, unit: Unit) -> str:
+        """Return an amount that is known, to the last decimal of the unit as estimates beside it, without its label."""
+        return self._estimate(value / unit.factor, 15, unit.decimals)
+
     def alike(self, values: Sequence[float], unit: Unit, digits: int) -> list[str]:
         """Return amounts rounded to one step, that of ``digits`` significant digits of the largest, without the label.
 
