@@ -9,12 +9,13 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 COMPANY ?= data/demo
 OPTIONS ?=
+SPAN ?= --first 2024-09-30 --last 2026-06-30 --every month
 # One thread a process: the sampler runs its chains side by side, and threads inside each would only get in their way.
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 NUMBA_NUM_THREADS=1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_NO_INPUT := 1
 
-.PHONY: help install weekly lab test check format lock clean
+.PHONY: help install weekly backtest lab test check format lock clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' Makefile
@@ -38,6 +39,9 @@ install:  ## install everything into .venv (the other commands do it when needed
 
 weekly: install  ## forecast: make weekly [COMPANY=folder] [OPTIONS="--as-of 2026-09-25"]
 	@$(BIN)/forecastlab weekly "$(COMPANY)" $(OPTIONS)
+
+backtest: install  ## past forecasts held against what came: make backtest [COMPANY=folder] [SPAN="--first ..."]
+	@$(BIN)/forecastlab backtest "$(COMPANY)" $(SPAN) $(OPTIONS)
 
 lab: install  ## open the notebooks in JupyterLab, on this machine only
 	@JUPYTER_PREFER_ENV_PATH=1 $(BIN)/jupyter lab --ip=localhost --ServerApp.root_dir=. \
