@@ -90,20 +90,23 @@ def read_asked(
     Raises
     ------
     UsageError
-        A date, a number or the company folder makes no sense.
+        A date, a number or the company folder makes no sense, or the scheduler does not answer.
     DataError
         With every fault of the data.
     """
     from forecastlab.backtest.plan import origins
 
     begin, end = (pd.Timestamp(parse_day(text, f"--{name}")) for name, text in (("first", first), ("last", last)))
-    if workers < 0 or settle_days < 0:
-        raise UsageError("--workers and --settle-days cannot be negative.")
+    for value, option in ((workers, "workers"), (settle_days, "settle-days"), (seed, "seed")):
+        if value < 0:
+            raise UsageError(f"--{option} {value} is negative. Write 0 or a larger whole number.")
     tables = read_tables(notebooks.find_company(company))
     if not len(tables.events):
-        raise UsageError("There is no event in the data: no origin could be forecast.")
+        raise UsageError("There is no event in the data: no origin could be forecast. Add the events of the deals.")
     dates = origins(begin, end, _every(every))
-    _refuse_outside(tables, dates)
+    _refuse_outside(tables, begin, end)
+    if scheduler and not run_dir:
+        _refuse_unanswered(scheduler)
     folder = Path(run_dir).parent if run_dir else out or ledger.runs_folder(tables.company.folder) / FOLDER
     return Asked(tables, dates, every, seed, workers or cores(), scheduler, settle_days, folder)
 
@@ -117,13 +120,27 @@ def _every(text: str) -> Every:
     raise UsageError(f"--every {text!r} is unknown. Write one of {', '.join(get_args(Every))}.")
 
 
-def _refuse_outside(tables: Tables, dates: tuple[pd.Timestamp, ...]) -> None:
+def _refuse_outside(tables: Tables, begin: pd.Timestamp, end: pd.Timestamp) -> None:
     recorded = tables.events["recorded_at"]
     first, last = recorded.min().date(), recorded.max().date()
-    if dates[0].date() < first:
-        raise UsageError(f"--first {dates[0].date()}: nothing was known then; the first event was recorded on {first}.")
-    if dates[-1].date() > last:
-        raise UsageError(f"--last {dates[-1].date()} lies beyond the newest record ({last}): that is no past date yet.")
+    if begin.date() < first:
+        raise UsageError(
+            f"--first {begin.date()}: nothing was known then; the first event was recorded on {first}. Choose a day "
+            "from then on, better a year or two later: before that there is little to learn from."
+        )
+    if end.date() > last:
+        raise UsageError(
+            f"--last {end.date()} lies beyond the newest record ({last}): that is no past date yet. Choose {last} or "
+            "an earlier day."
+        )
+
+
+def _refuse_unanswered(scheduler: str) -> None:
+    """Make sure of the cluster before anything is written."""
+    from forecastlab.backtest.run import cluster
+
+    with cluster(scheduler):
+        pass
 
 
 def cores() -> int:
@@ -139,7 +156,9 @@ def compute(asked: Asked, on_origin: OnOrigin | None = None) -> Backtest:
     from forecastlab.backtest.plan import Settings
 
     executor: Callable[[], AbstractContextManager[Any]] = (
-        partial(run.cluster, asked.scheduler) if asked.scheduler else partial(run.processes, asked.workers)
+        partial(run.cluster, asked.scheduler)
+        if asked.scheduler
+        else partial(run.processes, min(asked.workers, len(asked.origins)))
     )
     results = run.run_origins(
         asked.tables, asked.origins, asked.seed, Settings(), executor, asked.runs / store.FOLDER, on_origin

@@ -37,7 +37,7 @@ class Language(StrEnum):
 
 
 @contextmanager
-def _saying_errors() -> Iterator[None]:
+def _saying_errors(interrupted: str = "Nothing was written.") -> Iterator[None]:
     """End the program with the message and the exit status of what a user can cause."""
     try:
         yield
@@ -45,7 +45,7 @@ def _saying_errors() -> Iterator[None]:
         print(_told(error), file=sys.stderr)
         raise typer.Exit(error.exit_status) from None
     except KeyboardInterrupt:
-        print("Interrupted. Nothing was written.", file=sys.stderr)
+        print(f"Interrupted. {interrupted}", file=sys.stderr)
         raise typer.Exit(130) from None
 
 
@@ -128,7 +128,7 @@ def backtest(
 
     Each is made with what had been recorded by its date. Finished origins are kept: a run that was stopped continues.
     """
-    with _saying_errors():
+    with _saying_errors("Finished origins are kept: the same command continues from there."):
         from forecastlab import backtestrun
         from forecastlab.progress import showing_origins
 

@@ -145,21 +145,22 @@ def _known(tables: Tables, as_of: pd.Timestamp) -> pd.DataFrame:
 
 def _unproven(known: pd.DataFrame, tables: Tables) -> pd.DataFrame:
     standing = (known["event"] == MILESTONE) & ~_undone(known)
-    claimed = known[standing & ~_has_proof(known, tables)]
-    proven = known[standing & _has_proof(known, tables)]
+    claimed = known[standing & ~has_proof(known, tables)]
+    proven = known[standing & has_proof(known, tables)]
     keys = pd.MultiIndex.from_frame(claimed[["deal_id", "milestone"]])
     later = keys.isin(pd.MultiIndex.from_frame(proven[["deal_id", "milestone"]]))
     return claimed.loc[~later, ["deal_id", "milestone", "occurred_at"]].reset_index(drop=True)
 
 
-def _has_proof(known: pd.DataFrame, tables: Tables) -> pd.Series:
+def has_proof(known: pd.DataFrame, tables: Tables) -> pd.Series:
+    """Tell the events that do not lack evidence which their milestone demands."""
     demanding = [milestone.key for milestone in tables.company.milestones if milestone.evidence]
     return ~known["milestone"].isin(demanding) | known["evidence"].notna()
 
 
 def _proving(known: pd.DataFrame, tables: Tables) -> pd.DataFrame:
     """Drop retracted milestones with their retraction; a claim without evidence keeps only its amount."""
-    proves = (known["event"] == MILESTONE) & _has_proof(known, tables) & ~_undone(known)
+    proves = (known["event"] == MILESTONE) & has_proof(known, tables) & ~_undone(known)
     amount_only = known["event"].isin([MILESTONE, RETRACTED]) & ~proves
     used = known.assign(event=known["event"].mask(amount_only, AMOUNT))
     return used[~amount_only | used["amount"].notna()].reset_index(drop=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from threading import Lock
 from typing import Final
 
 import numba
@@ -16,6 +17,7 @@ from forecastlab.forecast import forecast_periods, forecast_table
 from forecastlab.schema import FORECAST_COLUMNS, ModelError
 
 OURS: Final = "forecastlab"
+_ALONE: Final = Lock()  # numbers of threads belong to the process: one origin at a time, whatever a worker's threads
 GATES: Final = ("r_hat", "ess_bulk", "ess_tail", "divergent_share", "e_bfmi")
 
 
@@ -43,6 +45,11 @@ class OriginResult:
 
 def forecast_origin(task: Task) -> OriginResult:
     """Forecast one origin, on one thread; the same task gives the same result wherever it is run."""
+    with _ALONE:
+        return _forecast_origin(task)
+
+
+def _forecast_origin(task: Task) -> OriginResult:
     began, threads = time.perf_counter(), numba.get_num_threads()
     numba.set_num_threads(1)
     try:

@@ -11,7 +11,7 @@ import pandas as pd
 from forecastlab import replay as rp
 from forecastlab.config import Company
 from forecastlab.forecast import forecast_periods
-from forecastlab.history import History, as_of_date, snapshot
+from forecastlab.history import History, as_of_date, has_proof, snapshot
 from forecastlab.outlook import DAYS, MOVED, WON
 from forecastlab.periods import Period
 from forecastlab.schema import ALL, MILESTONE, SOURCES, TARGETS
@@ -51,7 +51,8 @@ def read_outcome(tables: Tables) -> Outcome:
     entered = history.deals["entered"].to_numpy(dtype=float)[wins["deal"]]
     events = tables.events
     recorded = events["recorded_at"].dt.tz_localize(None).dt.normalize()
-    entering = events["event"].isin([MILESTONE, WON_EVENT])
+    # A claim without the evidence it demands brings no deal into a snapshot.
+    entering = (events["event"] == WON_EVENT) | ((events["event"] == MILESTONE) & has_proof(events, tables))
     known_from = recorded[entering].groupby(events.loc[entering, "deal_id"]).min()
     signed = events["event"] == WON_EVENT
     # A deal won twice stands with its last win; what had been recorded last says so.

@@ -34,7 +34,7 @@ Every = Literal["week", "month", "quarter"]
 MONTHS: Final = {"month": 1, "quarter": 3}
 # Judged by the same gates as the weekly run, with no more draws than they need; the workers fill the cores.
 SAMPLER: Final = Sampler(draws=700, tune=150, cores=1)
-COMPUTING: Final = ("numba", "numpy", "nutpie", "pandas", "scikit-learn", "scipy", "statsmodels")
+COMPUTING: Final = ("arviz", "numba", "numpy", "nutpie", "pandas", "scikit-learn", "scipy", "statsmodels")
 # What has no part in a forecast: it may change without making finished origins stale.
 APART: Final = ("report", "scoring", "synthetic", "cli.py", "backviews.py", "views.py", "progress.py")
 
@@ -122,11 +122,12 @@ def known_by(tables: Tables, day: pd.Timestamp) -> Tables:
     events = events.assign(evidence=events["evidence"].mask(events["evidence"].notna(), "x")).reset_index(drop=True)
     deals = tables.deals[tables.deals["deal_id"].isin(events["deal_id"].unique())].reset_index(drop=True)
     kept = ["deal_id", *tables.company.segments]
+    said = None if reps is None else reps[reps["stated_on"] <= day].reset_index(drop=True)
     return replace(
         tables,
         deals=deals[kept],
         events=events,
-        rep_forecasts=None if reps is None else reps[reps["stated_on"] <= day].reset_index(drop=True),
+        rep_forecasts=said if said is not None and len(said) else None,  # none yet is no table: one may come later
         doubts=(),
         sources={},
     )

@@ -7,12 +7,24 @@ number of workers nor on the order in which they finish.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor, as_completed
-from contextlib import contextmanager
-from multiprocessing import get_context
+import os
+import signal
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    BrokenExecutor,
+    CancelledError,
+    Executor,
+    Future,
+    ProcessPoolExecutor,
+    wait,
+)
+from contextlib import closing, contextmanager
+from multiprocessing import active_children, get_context, parent_process
 from pathlib import Path
-from typing import Any
+from socket import gethostname
+from threading import Thread
+from typing import Any, Final
 
 import pandas as pd
 
@@ -26,13 +38,20 @@ from forecastlab.backtest.outcome import (
     truth_table,
     zeros_added,
 )
-from forecastlab.backtest.plan import Settings, identity_of, task_of
+from forecastlab.backtest.plan import Settings, Task, identity_of, task_of
 from forecastlab.backtest.results import Backtest
 from forecastlab.schema import ForecastlabError, ModelError, UsageError
 from forecastlab.scoring import score
 from forecastlab.tables import Tables
 
 OnOrigin = Callable[[int, int, pd.Timestamp], None]
+
+IN_HAND: Final = 64  # tasks cut and handed out at a time; each holds a copy of its rows
+WAIT_SECONDS: Final = 30  # for the first worker of a cluster
+_START: Final = (
+    "Start one with `dask scheduler` and on each machine `dask worker tcp://HOST:8786 --nworkers auto --nthreads 1`, "
+    "or leave --scheduler out."
+)
 
 
 def run_origins(
@@ -74,8 +93,8 @@ def run_origins(
             found[date] = kept
             _tell(on_origin, len(found), len(dates), date)
     if missing:
-        with executor() as workers:
-            for date, result in _computed(workers, tables, list(missing), seed, settings):
+        with executor() as workers, closing(_computed(workers, tables, missing, seed, settings)) as results:
+            for date, result in results:
                 store.save(folder, missing[date], result)
                 found[date] = result
                 _tell(on_origin, len(found), len(dates), date)
@@ -88,33 +107,101 @@ def _tell(on_origin: OnOrigin | None, done: int, of: int, date: pd.Timestamp) ->
 
 
 def _computed(
-    workers: Executor, tables: Tables, dates: list[pd.Timestamp], seed: int, settings: Settings
-) -> Iterator[tuple[pd.Timestamp, OriginResult]]:
-    """Yield results as they finish; what has not begun is called off when one fails."""
+    workers: Executor, tables: Tables, missing: Mapping[pd.Timestamp, str], seed: int, settings: Settings
+) -> Generator[tuple[pd.Timestamp, OriginResult]]:
+    """Yield results as they finish; when one fails, those under way still come, and the others are called off."""
     # Newest first: the largest histories take longest, and the last to finish should be short.
-    at: dict[Future[OriginResult], pd.Timestamp] = {
-        workers.submit(forecast_origin, task_of(tables, date, seed, settings)): date
-        for date in sorted(dates, reverse=True)
-    }
+    waiting, at = sorted(missing), dict[Future[OriginResult], pd.Timestamp]()
+    failed: Exception | None = None
     try:
-        for future in as_completed(at):
-            yield at[future], future.result()
-    except BrokenExecutor as error:
-        raise ForecastlabError(
-            f"A worker of the back-test died ({error}); most often the memory of the machine was exhausted. The "
-            "origins that had finished are kept: run the same command again, with fewer --workers, and it continues "
-            "from there."
-        ) from error
+        while waiting or at:
+            while waiting and len(at) < IN_HAND:
+                date = waiting.pop()
+                at[workers.submit(checked_origin, task_of(tables, date, seed, settings), missing[date])] = date
+            for future in wait(at, return_when=FIRST_COMPLETED).done:
+                date = at.pop(future)
+                if error := _error_of(future):
+                    failed, waiting = failed or error, []
+                    at = {other: day for other, day in at.items() if not other.cancel()}
+                else:
+                    yield date, future.result()
+    except BrokenExecutor as error:  # already at the submission
+        failed = failed or error
     finally:
         for future in at:
             future.cancel()
+    if failed is not None:
+        raise _told(failed) from failed
+
+
+def _error_of(future: Future[OriginResult]) -> Exception | None:
+    try:
+        future.result()
+    except Exception as error:
+        return error
+    return None
+
+
+def _told(error: Exception) -> Exception:
+    """Say what to do about a worker that is gone; every other error stays what it is."""
+    gone = isinstance(error, BrokenExecutor | CancelledError) or type(error).__module__.startswith("distributed")
+    if not gone:
+        return error
+    reason = str(error).strip().rstrip(".") or type(error).__name__
+    return ForecastlabError(
+        f"A worker of the back-test died ({reason}); most often the memory of the machine was exhausted. The origins "
+        "that had finished are kept: run the same command again, with fewer workers, and it continues from there."
+    )
+
+
+def checked_origin(task: Task, identity: str) -> OriginResult:
+    """Forecast an origin where the program and its libraries are those of the task's identity.
+
+    Parameters
+    ----------
+    task : Task
+    identity : str
+        As computed where the result will be kept.
+
+    Raises
+    ------
+    ForecastlabError
+        This worker would compute something else.
+    """
+    if identity_of(task) != identity:
+        raise ForecastlabError(
+            f"A worker ({gethostname()}) runs other code or other versions of the libraries than the program that "
+            "gives it work, so its forecasts would be others. Install the same version there from requirements.lock "
+            "and start the worker again; if the program's code was edited meanwhile, run the command again."
+        )
+    return forecast_origin(task)
 
 
 @contextmanager
 def processes(workers: int) -> Iterator[Executor]:
-    """Give an executor of so many processes on this machine, each started afresh."""
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    """Give an executor of so many processes on this machine, each started afresh; an interrupt ends them at once."""
+    before = set(active_children())
+    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_end_with_parent)
+    try:
         yield pool
+    except KeyboardInterrupt:
+        for process in set(active_children()) - before:
+            process.terminate()
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _end_with_parent() -> None:
+    """Leave interrupts to the parent, and do not outlive it: a worker whose parent was killed would wait for ever."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    Thread(target=_follow_parent, daemon=True).start()
+
+
+def _follow_parent() -> None:
+    if (parent := parent_process()) is not None:
+        parent.join()
+        os._exit(1)
 
 
 @contextmanager
@@ -129,7 +216,7 @@ def cluster(address: str) -> Iterator[Executor]:
     Raises
     ------
     UsageError
-        The optional package is not installed, or nobody answers at the address.
+        The optional package is not installed, nobody answers at the address, or there is no worker.
     """
     try:
         from distributed import Client
@@ -140,13 +227,15 @@ def cluster(address: str) -> Iterator[Executor]:
     try:
         client = Client(address, timeout=10)  # type: ignore[no-untyped-call]
     except (OSError, ValueError, TimeoutError) as error:
-        raise UsageError(
-            f"No Dask scheduler answers at {address!r} ({error}). Start one with `dask scheduler` and workers with "
-            "`dask worker tcp://HOST:8786`, or leave --scheduler out."
-        ) from None
+        raise UsageError(f"No Dask scheduler answers at {address!r} ({error}). {_START}") from None
     with client:
-        # A task whose worker dies is given to another one; a task that kills three workers is given up.
-        yield client.get_executor(retries=3, pure=False)  # type: ignore[no-untyped-call]
+        try:
+            client.wait_for_workers(1, timeout=WAIT_SECONDS)
+        except TimeoutError:
+            raise UsageError(f"The Dask scheduler at {address!r} has no workers. {_START}") from None
+        # A task whose worker dies is given to another one, until it has killed four (distributed.scheduler
+        # .allowed-failures); one that raises would raise again.
+        yield client.get_executor(pure=False)  # type: ignore[no-untyped-call]
 
 
 def assembled(
@@ -174,7 +263,8 @@ def assembled(
         raise ModelError(f"No origin could be forecast. The first one: {fits['reason'].iloc[0]}")
     forecasts = _stacked([result.forecasts for result in made])
     outcome = read_outcome(tables)
-    truth = zeros_added(truth_table(outcome, tables.company, tuple(dates), settle_days), forecasts)
+    truth = truth_table(outcome, tables.company, tuple(dates), settle_days)
+    truth = zeros_added(truth, forecasts) if len(truth) else truth
     if not len(truth):
         raise ModelError(
             f"No forecast period had ended by {outcome.read_on.date()}, the newest record: there is nothing to hold "
@@ -198,4 +288,6 @@ def assembled(
 
 
 def _stacked(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    return pd.concat([part for part in parts if len(part)], ignore_index=True)
+    """Put tables below each other; where all are empty, the one that knows its columns."""
+    filled = [part for part in parts if len(part)]
+    return pd.concat(filled, ignore_index=True) if filled else max(parts, key=lambda part: len(part.columns))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from contextlib import suppress
 from dataclasses import fields
 from pathlib import Path
 from typing import Final
@@ -51,8 +52,21 @@ def save(folder: Path, identity: str, result: OriginResult) -> None:
             write_table(getattr(result, part), draft / f"{part}.parquet")
         with writing(folder):
             sync(draft)
-            shutil.rmtree(place, ignore_errors=True)  # only a damaged copy can stand here
-            os.rename(draft, place)  # noqa: PTH104  one atomic step within one file system
+            _place(draft, place)
             sync(folder)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
+
+
+def _place(draft: Path, place: Path) -> None:
+    """Rename a whole copy to its place, unless another writer of the same identity was first."""
+    if place.is_dir() and load(place.parent, place.name) is None:
+        aside = draft.with_name(f"{draft.name}.damaged")
+        with suppress(OSError):  # another writer saw the damage too
+            os.rename(place, aside)  # noqa: PTH104
+        shutil.rmtree(aside, ignore_errors=True)
+    try:
+        os.rename(draft, place)  # noqa: PTH104  one atomic step within one file system
+    except OSError:
+        if load(place.parent, place.name) is None:
+            raise
