@@ -15,7 +15,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from forecastlab.backtest.results import Backtest
 from forecastlab.report import backwords, palette
-from forecastlab.report.backcases import fan
+from forecastlab.report.backcases import fan, own_cases
 from forecastlab.report.figures import canvas
 from forecastlab.report.wording import Unit, Wording, load
 
@@ -51,7 +51,8 @@ def fan_figure(result: Backtest, language: str | None = None, narrow: bool = Fal
     down = max(1, math.ceil(len(periods) / across))
     unit = fan_unit(result, wording)
     places = sorted(set(table["place"]))
-    offsets = dict(zip(places, np.linspace(-0.32, 0.32, len(places)) if len(places) > 1 else [0.0], strict=True))
+    spread = 0.32 if len(places) > 1 else 0.0
+    offsets = dict(zip(places, np.linspace(-spread, spread, len(places)), strict=True))
     ink = _Ink(1.1, 3.6 if narrow else 4.2, 2.6, offsets)
     height = 0.7 + 1.75 * down + 0.6 if narrow else 0.6 + 2.3 * down
     with canvas((3.5 if narrow else 7.6, height), 7.5) as figure:
@@ -67,7 +68,7 @@ def fan_figure(result: Backtest, language: str | None = None, narrow: bool = Fal
 
 def fan_unit(result: Backtest, wording: Wording) -> Unit:
     """Return the unit of the fan."""
-    return wording.unit(fan(result)["actual"], result.company.currency)
+    return wording.unit(own_cases(result)["actual"], result.company.currency)
 
 
 def _draw_row(axes: Axes, table: pd.DataFrame, periods: list[str], across: int, unit: Unit, ink: _Ink) -> None:

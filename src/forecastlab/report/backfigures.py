@@ -51,7 +51,7 @@ def coverage_figure(result: Backtest, language: str | None = None, narrow: bool 
         for axes, level in zip(figure.subplots(*shape, sharey=True, squeeze=False).flat, LEVELS, strict=True):
             _draw_coverage(axes, table[table["level"] == level], level, wording)
             axes.set_yticks(range(len(labels)), labels, parse_math=False)
-        figure.axes[0].set_ylim(len(labels) - 0.5, -0.5)
+        figure.axes[0].set_ylim(max(len(labels), 1) - 0.5, -0.5)
     return figure
 
 

@@ -49,6 +49,12 @@ _RETRIED: Final = n_(
     "{n} of {all} calculations did not settle at first and was repeated with more care. Its numbers are usable.",
     "{n} of {all} calculations did not settle at first and were repeated with more care. Their numbers are usable.",
 )
+_REFUSED: Final = n_(
+    "{n} of {all} dates gave no forecast, because the model refused (too little history, or no calculation that "
+    "settled): {dates}. It is not counted.",
+    "{n} of {all} dates gave no forecast, because the model refused (too little history, or no calculation that "
+    "settled): {dates}. They are not counted.",
+)
 _MARKED: Final = n_(
     "{n} of {all} calculations did not settle even when repeated; its forecast counts here all the same: {dates}.",
     "{n} of {all} calculations did not settle even when repeated; their forecasts count here all the same: {dates}.",
@@ -136,7 +142,8 @@ def _few(result: Backtest, wording: Wording) -> Iterator[str]:
             "{periods} are few: bands are wide, and one unusual period weighs on every number.",
             periods=distinct(judged_kind(result), found.periods, wording),
         )
-    pending = len(result.origins) - len(set(cases_dates(result)))
+    refused = set(result.fits.loc[result.fits["status"] == "refused", "reference_date"])
+    pending = len({*result.origins} - set(_scored_dates(result)) - refused)
     if pending > 0:
         yield wording.count(
             *n_(
@@ -147,18 +154,19 @@ def _few(result: Backtest, wording: Wording) -> Iterator[str]:
         )
 
 
-def cases_dates(result: Backtest) -> list[pd.Timestamp]:
+def _scored_dates(result: Backtest) -> list[pd.Timestamp]:
     """Return the origins of which the model has a scored forecast of any kind of period."""
     return [day for kind in KINDS for day in own_cases(result, kind=kind)["reference_date"]]
 
 
 def _calculations(result: Backtest, wording: Wording) -> Iterator[str]:
     fits, whole = result.fits, wording.number(len(result.fits), 9)
-    marked = fits[fits["status"] != "ok"]
-    if len(marked):
-        dates = [wording.date(pd.Timestamp(day)) for day in marked["reference_date"].head(NAMED)]
-        shown = ", ".join(dates) + (", …" if len(marked) > NAMED else "")
-        yield wording.count(*_MARKED, len(marked), all=whole, dates=shown)
+    for status, sentence in {"refused": _REFUSED, "watermarked": _MARKED}.items():
+        rows = fits[fits["status"] == status]
+        if len(rows):
+            dates = [wording.date(pd.Timestamp(day)) for day in rows["reference_date"].head(NAMED)]
+            shown = "; ".join(dates) + ("; …" if len(rows) > NAMED else "")
+            yield wording.count(*sentence, len(rows), all=whole, dates=shown)
     retried = fits[(fits["retried"].fillna("") != "") & (fits["status"] == "ok")]
     if len(retried):
         yield wording.count(*_RETRIED, len(retried), all=whole) + _gates(retried["retried"], wording)
@@ -178,7 +186,7 @@ def _rivals(result: Backtest, wording: Wording) -> Iterator[str]:
     if silent:
         yield wording.say(
             "Not compared, because they gave no forecast (too little history for them): {names}.",
-            names=", ".join(silent),
+            names="; ".join(silent),
         )
     scored = cases(result)
     counts = scored["forecaster"].value_counts()
@@ -188,5 +196,5 @@ def _rivals(result: Backtest, wording: Wording) -> Iterator[str]:
         yield wording.say(
             "Compared on less than half of our {n} forecasts, because they gave no more: {names}.",
             n=wording.number(full, 9),
-            names=", ".join(fewer),
+            names="; ".join(fewer),
         )

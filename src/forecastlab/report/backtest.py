@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from forecastlab.backtest.results import Backtest
 from forecastlab.report import backfan, backfigures, backstories, backtables, backverdict, backwords
-from forecastlab.report.backcases import fan, own_cases
+from forecastlab.report.backcases import fan, judged_kind, own_cases
 from forecastlab.report.html import page, pictures
 from forecastlab.report.tables import Table
 from forecastlab.report.wording import Wording, joined, load
@@ -59,7 +59,8 @@ def backtest_sentences(result: Backtest, language: str | None = None) -> tuple[s
     """
     wording = load(language or result.company.language)
     weak = backverdict.weakness(result, wording)
-    said = tuple(f"{answer.question} {answer.sentence}" for answer in backverdict.answers(result, wording))
+    answers = backverdict.answers(result, wording)
+    said = tuple(f"{one.question} {one.sentence}" if one.question.endswith("?") else one.sentence for one in answers)
     return (f"{wording.say('This proves little.')} {weak}", *said) if weak else said
 
 
@@ -94,7 +95,7 @@ def _pictures(result: Backtest, wording: Wording) -> dict[str, Pictures]:
     def draw(name: str, figure: Callable[..., Figure], title: str, text: str) -> None:
         found[name] = pictures(lambda narrow: figure(result, wording.language, narrow), name, title, text)
 
-    if len(fan(result)):
+    if judged_kind(result) in {"quarter", "month"} and len(own_cases(result)):
         draw(
             "fan",
             backfan.fan_figure,
