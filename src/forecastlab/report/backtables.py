@@ -66,7 +66,7 @@ def forecasters(result: Backtest, target: str, wording: Wording) -> Table:
         "with its 90% interval. Means over different numbers of forecasts do not compare; the gain does.",
         unit=unit.label,
     )
-    return Table(caption, columns, tuple(rows))
+    return Table(caption, columns, tuple(rows), "scores")
 
 
 def _forecaster_row(row: Row, skill: Row, unit: Unit, wording: Wording) -> tuple[Cell, ...]:
