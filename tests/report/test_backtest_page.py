@@ -55,7 +55,8 @@ def nothing(table: pd.DataFrame) -> pd.DataFrame:
 def plain(count: int) -> Backtest:
     """Return a back-test of a few dates without deals."""
     base = fakeback.first_origins(fakeback.backtest("en"), count)
-    return replace(base, deals=nothing(base.deals), flow=nothing(base.flow))
+    bare = base.deals.iloc[:0][["reference_date"]]  # what is left where the model never spoke of deals
+    return replace(base, deals=bare, flow=bare)
 
 
 @pytest.mark.parametrize("language", ["fr", "en"])

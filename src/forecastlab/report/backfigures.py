@@ -119,7 +119,7 @@ def _draw_pit(axes: Axes, own: pd.DataFrame, kind: str, wording: Wording) -> Non
 def reliability_figure(result: Backtest, language: str | None = None, narrow: bool = False) -> Figure:
     """Return, by milestone, how often deals of about the same probability were won within 90 days."""
     wording = load(language or result.company.language)
-    table = reliability(result.deals)
+    table = reliability(result.deals) if len(result.deals) else pd.DataFrame(columns=["milestone"])
     names = [key for key in result.company.keys if key in set(table["milestone"])]
     across = min(max(len(names), 1), 2 if narrow else 4)
     down = max(1, math.ceil(len(names) / across))
@@ -153,7 +153,7 @@ def _draw_reliability(axes: Axes, table: pd.DataFrame, wording: Wording) -> None
 def flow_figure(result: Backtest, language: str | None = None, narrow: bool = False) -> Figure:
     """Return, by milestone and date, how many deals were to move on or be won within 90 days, and how many did."""
     wording = load(language or result.company.language)
-    known = result.flow[result.flow["actual"].notna()]
+    known = result.flow[result.flow["actual"].notna()] if len(result.flow) else pd.DataFrame(columns=["milestone"])
     names = [key for key in result.company.keys if key in set(known["milestone"])]
     size = (3.5, 0.4 + 1.15 * max(len(names), 1)) if narrow else (7.6, 0.4 + 1.15 * max(len(names), 1))
     with canvas(size, 7.5) as figure:

@@ -177,7 +177,8 @@ def deal_scores(result: Backtest, wording: Wording) -> Table:
     """Return a row a milestone: the Brier score of "won within 90 days" and its parts."""
     _ = wording.say
     rows = []
-    for row in brier(result.deals).to_dict("records"):
+    found = brier(result.deals) if len(result.deals) else result.deals  # without rows it may lack columns
+    for row in found.to_dict("records"):
         numbers = [float(row[name]) for name in ("brier", "brier_climate", "reliability", "resolution")]
         rows.append(
             (
@@ -208,7 +209,7 @@ def deal_scores(result: Backtest, wording: Wording) -> Table:
 def milestone_flow(result: Backtest, wording: Wording) -> Table:
     """Return a row a milestone and quantity: deals predicted and seen, an origin, and how often the interval held."""
     _ = wording.say
-    found = conversions(result.flow)
+    found = conversions(result.flow) if len(result.flow) else pd.DataFrame(columns=["quantity", "milestone"])
     rows: list[tuple[Cell, ...]] = []
     for quantity, sentence in backwords.QUANTITIES.items():
         part = found[found["quantity"] == quantity].set_index("milestone")
