@@ -12,33 +12,34 @@ from forecastlab.history import snapshot
 from forecastlab.schema import ALL, FORECAST_COLUMNS, QUANTILES, SOURCES, TARGETS
 
 
-def forecast_origin(task: Task) -> OriginResult:
+def forecast_origin(task: Task, deals: bool = True) -> OriginResult:
     """Made-up forecasts that depend on everything in the task that counts: rows, date, seed."""
     rng = np.random.default_rng([task.seed, len(task.tables.events)])
-    parts = []
-    for period in forecast_periods(task.tables.company, task.origin):
-        for target in TARGETS:
-            for source in SOURCES:
-                values = np.sort(rng.lognormal(3 if target == "wins" else 10, 0.5, len(QUANTILES)))
-                parts.append(
-                    pd.DataFrame(
-                        {
-                            "target": target,
-                            "period": period.name,
-                            "period_start": period.start,
-                            "period_end": period.end,
-                            "source": source,
-                            "segment": ALL,
-                            "output_type": [*["quantile"] * len(QUANTILES), "mean"],
-                            "output_type_id": [*QUANTILES, np.nan],
-                            "value": [*values, values.mean()],
-                        }
-                    )
-                )
-    table = pd.concat(parts, ignore_index=True).assign(reference_date=task.origin)[list(FORECAST_COLUMNS)]
+    periods = forecast_periods(task.tables.company, task.origin)
+    each = len(QUANTILES) + 1
+    cases = pd.MultiIndex.from_product([TARGETS, range(len(periods)), SOURCES]).to_frame(index=False)
+    values = np.sort(rng.lognormal(3.0, 0.5, (len(cases), len(QUANTILES))))
+    long = cases.loc[np.repeat(cases.index, each)].reset_index(drop=True)
+    table = pd.DataFrame(
+        {
+            "reference_date": task.origin,
+            "target": long[0].astype("str"),
+            "period": pd.Series([periods[i].name for i in long[1]], dtype="str"),
+            "period_start": pd.Series([periods[i].start for i in long[1]]),
+            "period_end": pd.Series([periods[i].end for i in long[1]]),
+            "source": long[2].astype("str"),
+            "segment": ALL,
+            "output_type": pd.Series([*["quantile"] * len(QUANTILES), "mean"] * len(cases), dtype="str"),
+            "output_type_id": np.tile([*QUANTILES, np.nan], len(cases)),
+            "value": np.concatenate([values, values.mean(axis=1)[:, None]], axis=1).ravel(),
+        }
+    )
     rival = table[table["source"] == "total"]
     forecasts = pd.concat([table.assign(forecaster="forecastlab"), rival.assign(forecaster="run_rate")])
     forecasts = forecasts[["forecaster", *FORECAST_COLUMNS]].reset_index(drop=True)
+    if not deals:
+        nothing = pd.DataFrame({"reference_date": pd.Series(dtype="datetime64[us]")})
+        return OriginResult(forecasts, nothing, nothing, fit_row(task.origin))
     return OriginResult(forecasts, *_open_deals(task, rng), fit_row(task.origin))
 
 

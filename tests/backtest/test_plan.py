@@ -228,7 +228,9 @@ def test_code_and_libraries_are_part_of_the_identity(
 
 def test_the_digest_covers_what_a_forecast_imports() -> None:
     """What is left out of the digest is not even loaded, but for the page, which the weekly run writes."""
-    program = "import sys, forecastlab.backtest.origin; print(*[m for m in sys.modules if m.startswith('forecastlab.')])"
+    program = (
+        "import sys, forecastlab.backtest.origin; print(*[m for m in sys.modules if m.startswith('forecastlab.')])"
+    )
     loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
     parts = {name.split(".")[1] for name in loaded}
     assert "walk" in parts
