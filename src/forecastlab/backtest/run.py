@@ -47,7 +47,8 @@ from forecastlab.tables import Tables
 OnOrigin = Callable[[int, int, pd.Timestamp], None]
 
 IN_HAND: Final = 64  # tasks cut and handed out at a time; each holds a copy of its rows
-WAIT_SECONDS: Final = 30  # for the first worker of a cluster
+CONNECT_SECONDS: Final = 10  # to the scheduler of a cluster
+WAIT_SECONDS: Final = 30  # for its first worker
 _START: Final = (
     "Start one with `dask scheduler` and on each machine `dask worker tcp://HOST:8786 --nworkers auto --nthreads 1`, "
     "or leave --scheduler out."
@@ -225,7 +226,7 @@ def cluster(address: str) -> Iterator[Executor]:
             "--scheduler needs the optional package distributed: pip install 'forecastlab[cluster]'."
         ) from None
     try:
-        client = Client(address, timeout=10)  # type: ignore[no-untyped-call]
+        client = Client(address, timeout=CONNECT_SECONDS)  # type: ignore[no-untyped-call]
     except (OSError, ValueError, TimeoutError) as error:
         raise UsageError(f"No Dask scheduler answers at {address!r} ({error}). {_START}") from None
     with client:
