@@ -23,7 +23,7 @@ from pathlib import Path
 import pandas as pd
 
 from forecastlab import backtestrun
-from forecastlab.backtest import run
+from forecastlab.backtest import run, workers
 from forecastlab.backtest.plan import Settings, origins
 from forecastlab.progress import showing_origins
 from forecastlab.tables import read_tables
@@ -42,7 +42,7 @@ def backtest_seconds(count: int) -> tuple[float, dict[str, int]]:
         began = time.perf_counter()
         tables = read_tables(DEMO)
         dates = origins(LAST - pd.Timedelta(weeks=count - 1), LAST, "week")
-        executor = partial(run.processes, WORKERS)
+        executor = partial(workers.processes, WORKERS)
         results = run.run_origins(tables, dates, SEED, Settings(), executor, Path(folder), on_origin)
         fits = run.assembled(tables, dates, results).fits
         return time.perf_counter() - began, fits["status"].value_counts().to_dict()

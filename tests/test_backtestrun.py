@@ -17,6 +17,7 @@ from backtest import made
 from forecastlab import backtestrun, cli, ledger, notebooks
 from forecastlab.backtest import run as running
 from forecastlab.backtest import store
+from forecastlab.backtest import workers as executors
 from forecastlab.report import backtest as page
 from forecastlab.schema import LedgerError, ModelError, UsageError
 from forecastlab.synthetic import small, write_folder
@@ -70,16 +71,16 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
             out=None,
             run_dir=p["run_dir"],
         )
-        monkeypatch.setattr(running, "processes", never)  # everything is in the store by now
+        monkeypatch.setattr(executors, "processes", never)  # everything is in the store by now
         backtestrun.deliver(asked, backtestrun.compute(asked), p["run_dir"], p["language"])
-        monkeypatch.setattr(running, "processes", processes)
+        monkeypatch.setattr(executors, "processes", processes)
         output.write_text("{}")
 
     def never(workers: int) -> Any:
         raise AssertionError("nothing was left to do")
 
     given: list[dict[str, Any]] = []
-    monkeypatch.setattr(running, "processes", processes)
+    monkeypatch.setattr(executors, "processes", processes)
     monkeypatch.setattr(running, "forecast_origin", made.forecast_origin)
     monkeypatch.setattr(notebooks, "execute", execute)
     # Drawn by tests of its own; here only its place counts.
@@ -119,7 +120,7 @@ def test_wrong_wishes_end_with_a_remedy_and_status_2(
     changes: dict[str, str],
     message: str,
 ) -> None:
-    monkeypatch.setattr(running, "CONNECT_SECONDS", 1)
+    monkeypatch.setattr(executors, "CONNECT_SECONDS", 1)
     status, out, err = run("backtest", company, *options(**changes))
     assert status == 2
     assert out == ""

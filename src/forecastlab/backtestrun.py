@@ -137,7 +137,7 @@ def _refuse_outside(tables: Tables, begin: pd.Timestamp, end: pd.Timestamp) -> N
 
 def _refuse_unanswered(scheduler: str) -> None:
     """Make sure of the cluster before anything is written."""
-    from forecastlab.backtest.run import cluster
+    from forecastlab.backtest.workers import cluster
 
     with cluster(scheduler):
         pass
@@ -152,13 +152,13 @@ def cores() -> int:
 
 def compute(asked: Asked, on_origin: OnOrigin | None = None) -> Backtest:
     """Forecast the origins that are not in the store yet, and hold all of them against what happened."""
-    from forecastlab.backtest import run, store
+    from forecastlab.backtest import run, store, workers
     from forecastlab.backtest.plan import Settings
 
     executor: Callable[[], AbstractContextManager[Any]] = (
-        partial(run.cluster, asked.scheduler)
+        partial(workers.cluster, asked.scheduler)
         if asked.scheduler
-        else partial(run.processes, min(asked.workers, len(asked.origins)))
+        else partial(workers.processes, min(asked.workers, len(asked.origins)))
     )
     results = run.run_origins(
         asked.tables, asked.origins, asked.seed, Settings(), executor, asked.runs / store.FOLDER, on_origin

@@ -220,6 +220,25 @@ def test_a_pool_that_takes_no_more_work_is_told_too(books: Tables, work: Work, t
         ran(books, tmp_path, opened)
 
 
+def test_a_cluster_that_is_gone_calls_everything_off(books: Tables, work: Work, tmp_path: Path) -> None:
+    """Without its scheduler a Dask client cancels all futures at one moment."""
+
+    class Gone(ThreadPoolExecutor):
+        def submit(self, *given: Any, **named: Any) -> Future[Any]:
+            future: Future[Any] = Future()
+            future.cancel()
+            future.set_running_or_notify_cancel()
+            return future
+
+    @contextmanager
+    def opened() -> Iterator[Executor]:
+        with Gone(1) as pool:
+            yield pool
+
+    with pytest.raises(ForecastlabError, match="cluster called the work off or is gone.*are kept"):
+        ran(books, tmp_path, opened)
+
+
 def test_a_store_that_cannot_be_written_stops_the_run_at_once(
     books: Tables, work: Work, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from forecastlab.backtest import run, store
+from forecastlab.backtest import run, store, workers
 from forecastlab.backtest.origin import OriginResult
 from forecastlab.backtest.plan import Settings, origins
 from forecastlab.backtest.results import Backtest
@@ -35,17 +35,18 @@ SETTINGS = Settings(sampler=Sampler(draws=300, tune=200, chains=2, cores=1, retr
 DATES = origins(pd.Timestamp("2025-12-31"), pd.Timestamp("2026-06-30"), "quarter")
 SEED = 1
 TRUTH = replace(small(), reps=demo().reps, quarters=1)
-ONE = partial(run.processes, 1)
+ONE = partial(workers.processes, 1)
 PROGRAM = """
 from pathlib import Path
-from forecastlab.backtest import run
+from forecastlab.backtest import run, workers
 from slow.test_backtest import DATES, SEED, SETTINGS, TRUTH
 from forecastlab.synthetic import simulate_tables
 import sys
 
 if __name__ == "__main__":
     tell = lambda done, of, date: print(date.date(), flush=True)
-    run.run_origins(simulate_tables(TRUTH, 3), DATES, SEED, SETTINGS, lambda: run.processes(2), Path(sys.argv[1]), tell)
+    books, two = simulate_tables(TRUTH, 3), lambda: workers.processes(2)
+    run.run_origins(books, DATES, SEED, SETTINGS, two, Path(sys.argv[1]), tell)
 """
 
 
@@ -128,7 +129,7 @@ def test_nothing_recorded_after_an_origin_reaches_its_forecast(
 
 # --- who computes -------------------------------------------------------------------------------------------------
 def test_two_processes_give_the_bits_of_one(books: Tables, undisturbed: list[OriginResult], tmp_path: Path) -> None:
-    _all_same(books, _ran(books, tmp_path, partial(run.processes, 2)), undisturbed)
+    _all_same(books, _ran(books, tmp_path, partial(workers.processes, 2)), undisturbed)
 
 
 def _started(program: Path, folder: Path) -> subprocess.Popen[str]:
@@ -174,7 +175,7 @@ def test_a_killed_run_continues_where_it_was(
     kept = {path: path.stat().st_mtime_ns for path in folder.glob("[!.]*/*")}
     assert 4 <= len(kept) < 4 * len(DATES), "killed too late to tell anything"
     if whole_tree:
-        found = _ran(books, folder, partial(run.processes, 2))
+        found = _ran(books, folder, partial(workers.processes, 2))
         _all_same(books, found, undisturbed)
         assert {path: path.stat().st_mtime_ns for path in kept} == kept
 
@@ -213,14 +214,14 @@ def _cluster(folder: Path, workers: int, **environment: str) -> Iterator[tuple[s
 def test_a_cluster_that_loses_a_worker_gives_the_bits_of_one_process(
     books: Tables, undisturbed: list[OriginResult], tmp_path: Path
 ) -> None:
-    with _cluster(tmp_path, 2) as (address, workers):
+    with _cluster(tmp_path, 2) as (address, started):
 
         def strike(done: int, of: int, date: pd.Timestamp) -> None:
             if done == 1:
-                workers[0].kill()
+                started[0].kill()
 
-        found = _ran(books, tmp_path / "store", partial(run.cluster, address), on_origin=strike)
-        assert workers[0].wait(10) == -signal.SIGKILL
+        found = _ran(books, tmp_path / "store", partial(workers.cluster, address), on_origin=strike)
+        assert started[0].wait(10) == -signal.SIGKILL
     _all_same(books, found, undisturbed)
 
 
@@ -237,7 +238,7 @@ def test_a_task_that_kills_its_workers_is_given_up_with_a_sentence(
         _cluster(tmp_path, 1, DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES="0") as (address, _),
         pytest.raises(ForecastlabError, match="worker of the back-test died.*are kept"),
     ):
-        _ran(books, tmp_path / "store", partial(run.cluster, address), dates=DATES[:1])
+        _ran(books, tmp_path / "store", partial(workers.cluster, address), dates=DATES[:1])
 
 
 # --- the command --------------------------------------------------------------------------------------------------

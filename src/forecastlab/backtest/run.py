@@ -7,23 +7,11 @@ number of workers nor on the order in which they finish.
 
 from __future__ import annotations
 
-import os
-import signal
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from concurrent.futures import (
-    FIRST_COMPLETED,
-    BrokenExecutor,
-    CancelledError,
-    Executor,
-    Future,
-    ProcessPoolExecutor,
-    wait,
-)
-from contextlib import closing, contextmanager
-from multiprocessing import active_children, get_context, parent_process
+from collections.abc import Callable, Generator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
+from contextlib import closing
 from pathlib import Path
 from socket import gethostname
-from threading import Thread
 from typing import Any, Final
 
 import pandas as pd
@@ -40,19 +28,14 @@ from forecastlab.backtest.outcome import (
 )
 from forecastlab.backtest.plan import Settings, Task, identity_of, task_of
 from forecastlab.backtest.results import Backtest
-from forecastlab.schema import ForecastlabError, ModelError, UsageError
+from forecastlab.backtest.workers import told
+from forecastlab.schema import ForecastlabError, ModelError
 from forecastlab.scoring import score
 from forecastlab.tables import Tables
 
 OnOrigin = Callable[[int, int, pd.Timestamp], None]
 
 IN_HAND: Final = 64  # tasks cut and handed out at a time; each holds a copy of its rows
-CONNECT_SECONDS: Final = 10  # to the scheduler of a cluster
-WAIT_SECONDS: Final = 30  # for its first worker
-_START: Final = (
-    "Start one with `dask scheduler` and on each machine `dask worker tcp://HOST:8786 --nworkers auto --nthreads 1`, "
-    "or leave --scheduler out."
-)
 
 
 def run_origins(
@@ -120,6 +103,8 @@ def _computed(
                 date = waiting.pop()
                 at[workers.submit(checked_origin, task_of(tables, date, seed, settings), missing[date])] = date
             for future in wait(at, return_when=FIRST_COMPLETED).done:
+                if future not in at:  # called off below, with others of a cluster that is gone
+                    continue
                 date = at.pop(future)
                 if error := _error_of(future):
                     failed, waiting = failed or error, []
@@ -132,7 +117,7 @@ def _computed(
         for future in at:
             future.cancel()
     if failed is not None:
-        raise _told(failed) from failed
+        raise told(failed) from failed
 
 
 def _error_of(future: Future[OriginResult]) -> Exception | None:
@@ -141,18 +126,6 @@ def _error_of(future: Future[OriginResult]) -> Exception | None:
     except Exception as error:
         return error
     return None
-
-
-def _told(error: Exception) -> Exception:
-    """Say what to do about a worker that is gone; every other error stays what it is."""
-    gone = isinstance(error, BrokenExecutor | CancelledError) or type(error).__module__.startswith("distributed")
-    if not gone:
-        return error
-    reason = str(error).strip().rstrip(".") or type(error).__name__
-    return ForecastlabError(
-        f"A worker of the back-test died ({reason}); most often the memory of the machine was exhausted. The origins "
-        "that had finished are kept: run the same command again, with fewer workers, and it continues from there."
-    )
 
 
 def checked_origin(task: Task, identity: str) -> OriginResult:
@@ -176,67 +149,6 @@ def checked_origin(task: Task, identity: str) -> OriginResult:
             "and start the worker again; if the program's code was edited meanwhile, run the command again."
         )
     return forecast_origin(task)
-
-
-@contextmanager
-def processes(workers: int) -> Iterator[Executor]:
-    """Give an executor of so many processes on this machine, each started afresh; an interrupt ends them at once."""
-    before = set(active_children())
-    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_end_with_parent)
-    try:
-        yield pool
-    except KeyboardInterrupt:
-        for process in set(active_children()) - before:
-            process.terminate()
-        raise
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _end_with_parent() -> None:
-    """Leave interrupts to the parent, and do not outlive it: a worker whose parent was killed would wait for ever."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    Thread(target=_follow_parent, daemon=True).start()
-
-
-def _follow_parent() -> None:
-    if (parent := parent_process()) is not None:
-        parent.join()
-        os._exit(1)
-
-
-@contextmanager
-def cluster(address: str) -> Iterator[Executor]:
-    """Give the executor of a Dask cluster, whose workers must have this version of the program installed.
-
-    Parameters
-    ----------
-    address : str
-        Of the scheduler: ``tcp://host:8786``.
-
-    Raises
-    ------
-    UsageError
-        The optional package is not installed, nobody answers at the address, or there is no worker.
-    """
-    try:
-        from distributed import Client
-    except ImportError:
-        raise UsageError(
-            "--scheduler needs the optional package distributed: pip install 'forecastlab[cluster]'."
-        ) from None
-    try:
-        client = Client(address, timeout=CONNECT_SECONDS)  # type: ignore[no-untyped-call]
-    except (OSError, ValueError, TimeoutError) as error:
-        raise UsageError(f"No Dask scheduler answers at {address!r} ({error}). {_START}") from None
-    with client:
-        try:
-            client.wait_for_workers(1, timeout=WAIT_SECONDS)
-        except TimeoutError:
-            raise UsageError(f"The Dask scheduler at {address!r} has no workers. {_START}") from None
-        # A task whose worker dies is given to another one, until it has killed four (distributed.scheduler
-        # .allowed-failures); one that raises would raise again.
-        yield client.get_executor(pure=False)  # type: ignore[no-untyped-call]
 
 
 def assembled(
