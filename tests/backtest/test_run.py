@@ -276,16 +276,17 @@ def _shown(result: Backtest) -> str:
 
 
 def test_the_tables_of_a_back_test(books: Tables) -> None:
-    found = _assembled(books, DATES)
-    assert found.origins == DATES
+    dates = DATES[-3:]
+    found = _assembled(books, dates)
+    assert found.origins == dates
     assert found.read_on == pd.Timestamp("2026-09-25")
-    assert len(found.fits) == len(DATES)
+    assert len(found.fits) == 3
     assert set(found.forecasts["forecaster"]) == {"forecastlab", "run_rate"}
     ended = found.forecasts[found.forecasts["period_end"] <= found.read_on]
     assert len(found.scores) == len(ended) / 24
     assert (found.scores["period_end"] <= found.read_on).all()
     assert found.deals["reference_date"].max() <= found.read_on - pd.Timedelta(days=90)
-    assert set(found.deals["reference_date"]) == set(DATES)
+    assert set(found.deals["reference_date"]) == set(dates)
     assert not found.reconstructed
 
 
