@@ -37,6 +37,7 @@ def grid_of(rush: bool = True) -> Grid:
         rush=rush,
         band_edges=np.array([100.0]),
         groups=(("north", "south", UNSEEN),),
+        now=START + 366,
     )
 
 

@@ -23,7 +23,15 @@ WINS = [("2026-10-02", 1000.0, "north"), ("2026-11-10", 250.0, "south"), ("2026-
 
 def _grid(rush: bool = False) -> Grid:
     return Grid(
-        (np.empty(0),) * 2, np.array([20000.0]), np.array([-1, -1]), "M", np.array([0.0]), rush, np.empty(0), ()
+        (np.empty(0),) * 2,
+        np.array([20000.0]),
+        np.array([-1, -1]),
+        "M",
+        np.array([0.0]),
+        rush,
+        np.empty(0),
+        (),
+        20010.0,
     )
 
 

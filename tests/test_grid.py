@@ -12,17 +12,20 @@ from books import company, event, tables
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from forecastlab.cells import build_cells
 from forecastlab.grid import (
     AGE_BINS,
     BANDS,
     CALENDAR_CELLS,
     DEALS_PER_BAND,
     EXITS_PER_BIN,
+    MOST_NOISE,
     RUSH_DAYS,
     UNSEEN,
     Grid,
     age_edges,
     build_grid,
+    shortness,
 )
 from forecastlab.history import History, snapshot
 from forecastlab.synthetic import demo, nearly_empty, simulate_tables
@@ -106,7 +109,7 @@ def test_two_years_of_history_have_quarters_with_a_season() -> None:
 
 
 def test_a_short_history_has_months_without_a_season() -> None:
-    grid = build_grid(book(["2021-05-05"], "2021-06-10"), (), 1)
+    grid = build_grid(book(["2021-05-05"], "2021-06-20"), (), 1)
     assert grid.unit == "M"
     assert grid.starts.tolist() == [day(f"2021-{month:02d}-01") for month in range(2, 7)]
     assert grid.season.tolist() == [-1] * 6
@@ -123,6 +126,59 @@ def test_quarters_follow_the_fiscal_year() -> None:
     assert grid.starts[-1] == day("2023-02-01")
     assert grid.season[-1] == 0
     assert day("2023-02-01") in grid.quarter_ends
+
+
+@pytest.mark.parametrize(
+    ("as_of", "newest", "season"),
+    [
+        ("2021-06-03", "2021-05-01", -1),  # a month of 3 days is counted with the one before
+        ("2021-06-10", "2021-05-01", -1),  # 10 of 30.4 days are less than 35 %
+        ("2021-06-11", "2021-06-01", -1),
+        ("2021-06-20", "2021-06-01", -1),
+        ("2021-06-30", "2021-06-01", -1),
+        ("2023-04-30", "2023-01-01", 0),  # quarters: 30 of 91.3 days
+        ("2023-05-02", "2023-04-01", 1),
+    ],
+)
+def test_a_newest_cell_that_has_hardly_begun_is_counted_with_the_one_before(
+    as_of: str, newest: str, season: int
+) -> None:
+    history = book(["2021-05-05"], as_of)
+    grid = build_grid(history, (), 1)
+    assert grid.starts[-1] == day(newest)
+    assert grid.now == history.now == day(as_of) + 1
+    assert len(grid.season) == grid.n_calendar == len(grid.starts) + 1
+    assert grid.season[-1] == season
+
+
+def test_days_of_a_short_newest_month_are_in_the_cell_before() -> None:
+    """One deal that stays open: its days since the first of May all lie in the cell of May."""
+    rows = [event("A", "met", "2021-02-01"), event("B", "met", "2021-02-01"), event("B", "won", "2021-02-03")]
+    history = snapshot(tables(rows), pd.Timestamp("2021-06-03"))
+    grid = build_grid(history, (), 1)
+    days = build_cells(history, grid, ()).rows.groupby("calendar")["exposure"].sum()
+    assert days.index.tolist() == [1, 2, 3, 4]
+    assert days[4] == pytest.approx(31 + 3)
+    assert grid.shortness[-1] == 1.0
+
+
+def test_a_single_cell_stays() -> None:
+    grid = build_grid(book(["2021-06-03"], "2021-06-03", entered="2021-06-01"), (), 1)
+    assert grid.starts.tolist() == [day("2021-06-01")]
+    assert grid.n_calendar == 2
+    assert grid.shortness == pytest.approx([np.sqrt(365.25 / 12 / 3)])
+
+
+def test_shortness_is_one_for_full_cells_and_grows_as_the_root() -> None:
+    assert shortness(np.array([365.25 / 12, 31.0, 60.0]), "M").tolist() == [1.0, 1.0, 1.0]
+    assert shortness(np.array([365.25 / 4, 92.0]), "Q").tolist() == [1.0, 1.0]
+    np.testing.assert_allclose(shortness(365.25 / 12 / np.array([2.0, 4.0, 9.0]), "M"), [np.sqrt(2), 2, 3])
+    np.testing.assert_allclose(shortness(365.25 / 4 / np.array([2.0, 4.0, 9.0]), "Q"), [np.sqrt(2), 2, 3])
+    assert shortness(np.array([0.0, 0.5]), "M").tolist() == [MOST_NOISE, MOST_NOISE]
+    found = build_grid(book(["2021-05-05"], "2021-06-20"), (), 1).shortness
+    assert found == pytest.approx(
+        [np.sqrt(365.25 / 12 / 28), 1, np.sqrt(365.25 / 12 / 30), 1, np.sqrt(365.25 / 12 / 20)]
+    )
 
 
 # --- rush ---------------------------------------------------------------------------------------------------------
@@ -204,6 +260,7 @@ def bare(**parts: object) -> Grid:
         rush=False,
         band_edges=np.empty(0),
         groups=(),
+        now=30.0,
     )
     return replace(plain, **parts)  # type: ignore[arg-type]
 

@@ -14,14 +14,17 @@ import pytest
 import xarray as xr
 from worlds import laplace_sample
 
-from forecastlab import cli, density, ledger, notebooks, pipeline, weeklyrun
+from forecastlab import cli, density, grid, ledger, notebooks, pipeline, weeklyrun
 from forecastlab import fit as fitting
 from forecastlab.blocks import Block, build_blocks
 from forecastlab.fit import Sampler
+from forecastlab.priors import Priors
 from forecastlab.results import Results
 from forecastlab.schema import ModelError
-from forecastlab.synthetic import demo, nearly_empty, simulate_tables, small
+from forecastlab.shocks import Memory
+from forecastlab.synthetic import demo, exponential, nearly_empty, simulate_tables, small
 from forecastlab.synthetic.folder import write_folder
+from forecastlab.synthetic.truth import Shocks
 from forecastlab.tables import Tables, read_tables
 
 AS_OF = pd.Timestamp("2026-03-31")
@@ -162,6 +165,48 @@ def test_budget_and_calendar_of_the_company_are_used(demo_books: Tables) -> None
     assert found.budget["period"].tolist() == [line.period for line in demo_books.company.budget]
     april = replace(demo_books, company=replace(demo_books.company, fiscal_year_start=4, budget=()))
     assert _results(april).forecast["period"].iloc[0] == "2026Q4"
+
+
+# --- the first day of a month -------------------------------------------------------------------------------------
+NEW_YEAR, FEBRUARY = pd.Timestamp("2024-01-01"), (pd.Timestamp("2024-02-01"), pd.Timestamp("2024-03-01"))
+
+
+@pytest.fixture(scope="module")
+def quiet_new_year() -> Tables:
+    """Constant hazards, shocks by quarter, facts known by the hour; on New Year nothing happens and nobody comes."""
+    base = exponential()
+    arrivals, shocks = replace(base.arrivals, weekly=100.0), Shocks(rho=0.5, sigma_tempo=0.4, sigma_odds=0.4)
+    full = simulate_tables(replace(base, end="2024-01-02", arrivals=arrivals, shocks=shocks), 5)
+    events, zone = full.events, full.company.timezone
+    day = (events["occurred_at"] >= NEW_YEAR.tz_localize(zone)) & (
+        events["occurred_at"] < (NEW_YEAR + pd.Timedelta(days=1)).tz_localize(zone)
+    )
+    assert day.sum() > 50, "on any other day something happens"
+    return replace(full, events=events[~day].reset_index(drop=True))
+
+
+def _wins_of_february(tables: Tables, as_of: pd.Timestamp, priors: Priors = pipeline.DEFAULT_PRIORS) -> float:
+    prepared = pipeline.prepare(tables, as_of, priors)
+    assert prepared.cells.grid.unit == "M"
+    draws = pipeline.project(prepared, pipeline.estimate(prepared, 1, QUICK), 1, size=400).draws
+    ends = [(day - as_of).days - 1 for day in FEBRUARY]
+    before, after = ((draws.within(draws.open, e) + draws.within(draws.new, e))[1, :, 0].mean() for e in ends)
+    return float(after - before)
+
+
+def test_a_quiet_first_day_is_not_taken_for_the_month(quiet_new_year: Tables) -> None:
+    evening = _wins_of_february(quiet_new_year, NEW_YEAR - pd.Timedelta(days=1))
+    assert evening > 50
+    assert _wins_of_february(quiet_new_year, NEW_YEAR) == pytest.approx(evening, rel=0.2)
+
+
+def test_a_quiet_first_day_would_be_taken_for_the_month_if_a_cell_had_no_noise(
+    quiet_new_year: Tables, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The test above could pass because one day weighs nothing: with lasting shocks alone it weighs a lot."""
+    evening = _wins_of_february(quiet_new_year, NEW_YEAR - pd.Timedelta(days=1))
+    monkeypatch.setattr(grid, "LEAST_SHARE", 0.0)
+    assert _wins_of_february(quiet_new_year, NEW_YEAR, Priors(memory=(Memory(0.95, 0.0),))) < 0.7 * evening
 
 
 # --- small companies ----------------------------------------------------------------------------------------------

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -15,15 +17,16 @@ from forecastlab.predictors import (
     alike_root,
     amount_predictors,
     arrival_predictor,
-    autoregressive_root,
     contrasts,
     spans,
     stage_layout,
     stage_predictor,
 )
 from forecastlab.priors import Priors
+from forecastlab.shocks import Memory
 
 PRIORS = Priors()
+MEMORY = Memory(0.8, 0.3)
 K = 3
 REGIONS = ("north", "south", "west")
 
@@ -45,6 +48,7 @@ def grid_of(
         rush=rush,
         band_edges=np.arange(1.0, bands),
         groups=((*regions, UNSEEN),),
+        now=546.0,
     )
 
 
@@ -65,8 +69,8 @@ def block(covariance: np.ndarray, grid: Grid, part: str) -> np.ndarray:
     return covariance[here, here].reshape(rows, columns, rows, columns)
 
 
-def stage(grid: Grid, kind: str = "tempo", persistence: float = 0.8) -> Predictor:
-    return stage_predictor(kind, grid, PRIORS, persistence)
+def stage(grid: Grid, kind: str = "tempo", memory: Memory = MEMORY) -> Predictor:
+    return stage_predictor(kind, grid, PRIORS, memory)
 
 
 # --- pieces -------------------------------------------------------------------------------------------------------
@@ -83,14 +87,6 @@ def test_effects_are_alike_between_milestones(k: int) -> None:
     root = alike_root(k)
     assert root.shape == (k, k)
     np.testing.assert_allclose(root.T @ root, (1 - ALIKE) * np.eye(k) + ALIKE, atol=1e-12)
-
-
-@pytest.mark.parametrize("persistence", [0.0, 0.2, 0.95])
-def test_shocks_are_a_stationary_ar1(persistence: float) -> None:
-    root = autoregressive_root(6, persistence)
-    lag = np.abs(np.subtract.outer(np.arange(6), np.arange(6)))
-    np.testing.assert_allclose(root @ root.T, persistence**lag, atol=1e-12)
-    np.testing.assert_allclose(root, np.tril(root))
 
 
 def test_spans() -> None:
@@ -197,11 +193,16 @@ def test_no_group_met_yet() -> None:
     assert found[0, 0, 0, 0] == pytest.approx(1.0)
 
 
-def test_shocks_in_the_calendar() -> None:
-    found = block(prior(stage(grid_of(), persistence=0.8), "shock", 0.2), grid_of(), "calendar")
+@pytest.mark.parametrize(("lived", "noise"), [(91.3125, 0.0), (91.3125, 0.4), (40.0, 0.4)])
+def test_shocks_in_the_calendar(lived: float, noise: float) -> None:
+    """An AR(1) and each cell's own noise, larger in a newest quarter that has lived for some weeks only."""
+    grid = replace(grid_of(), starts=91.3125 * np.arange(6), now=91.3125 * 5 + lived)
+    found = block(prior(stage(grid, memory=Memory(0.8, noise)), "shock", 0.2), grid, "calendar")
     lag = np.abs(np.subtract.outer(np.arange(6), np.arange(6)))
-    np.testing.assert_allclose(found[1, 1:, 1, 1:], 0.04 * 0.8**lag, atol=1e-12)
-    np.testing.assert_allclose(found[0, 1:, 2, 1:], 0.04 * ALIKE * 0.8**lag, atol=1e-12)
+    own = np.diag([1.0] * 5 + [91.3125 / lived])
+    between_cells = 0.04 * ((1 - noise) * 0.8**lag + noise * own)
+    np.testing.assert_allclose(found[1, 1:, 1, 1:], between_cells, atol=1e-12)
+    np.testing.assert_allclose(found[0, 1:, 2, 1:], ALIKE * between_cells, atol=1e-12)
     assert not found[:, 0].any()
 
 

@@ -13,6 +13,7 @@ from worlds import RATES, SHARES, World, chain, near, next_only, p_signed, run_o
 
 from forecastlab import quantities
 from forecastlab.grid import Grid
+from forecastlab.shocks import Memory
 
 KEYS = ("m1", "m2", "m3")
 SKIPS = np.array([[0.0, 0.5, 0.8, 1.0], [0.0, 0.0, 0.6, 1.0], [0.0, 0.0, 0.0, 1.0]])
@@ -28,6 +29,7 @@ def _grid(edges: tuple[tuple[float, ...], ...], groups: tuple[tuple[str, ...], .
         rush=False,
         band_edges=np.empty(0),
         groups=groups,
+        now=20010.0,
     )
 
 
@@ -154,3 +156,43 @@ def test_times_are_missing_where_nobody_gets_there() -> None:
     assert np.isnan(found["m1", "days_won_50", 0.5])
     assert np.isfinite(found["m1", "days_next_50", 0.5])
     assert np.isnan(found["m2", "days_next_90", 0.9])
+
+
+# --- the shock expected ---------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("memory", "factor"),
+    [
+        (Memory(0.7, 0.0), 0.7),  # nothing passes: the newest shock, one cell later
+        (Memory(0.7, 1.0), 0.0),  # all passes
+    ],
+)
+def test_a_passing_shock_is_no_new_normal(memory: Memory, factor: float) -> None:
+    rng = np.random.default_rng(3)
+    posterior = xr.Dataset(
+        {
+            f"{kind}_shock": (("sample", "milestone", "calendar"), rng.normal(size=(5, 2, 4)))
+            for kind in ("tempo", "odds")
+        }
+    )
+    before = posterior.copy(deep=True)
+    design = SimpleNamespace(memory={"tempo": memory}, shortness=np.array([1.0, 1.0, 1.7]))
+    found = quantities.faded(posterior, design)  # type: ignore[arg-type]
+    np.testing.assert_allclose(found["tempo_shock"][:, :, -1], factor * before["tempo_shock"][:, :, -1], atol=1e-12)
+    np.testing.assert_array_equal(found["tempo_shock"][:, :, :-1], before["tempo_shock"][:, :, :-1])
+    np.testing.assert_array_equal(found["odds_shock"], before["odds_shock"])
+    xr.testing.assert_identical(posterior, before)
+
+
+def test_the_shock_expected_weighs_all_cells_but_the_one_before_the_window() -> None:
+    """Two cells of one variance, half of it lasting: the regression of next on both, by hand.
+
+    Covariance of the two: [[1, r/2], [r/2, 1]]; with the lasting part of the newest: (r/2, 1/2).
+    """
+    r, one, two = 0.8, 0.3, -0.9
+    tempo = np.broadcast_to([99.0, one, two], (2, 1, 3))
+    posterior = xr.Dataset({"tempo_shock": (("sample", "milestone", "calendar"), tempo)})
+    design = SimpleNamespace(memory={"tempo": Memory(r, 0.5)}, shortness=np.ones(2))
+    a, c = r / 2, 0.5
+    expected = r * ((a - a * c) * one + (c - a * a) * two) / (1 - a * a)
+    found = quantities.faded(posterior, design)["tempo_shock"]  # type: ignore[arg-type]
+    np.testing.assert_allclose(found[:, :, -1], expected)

@@ -17,8 +17,9 @@ from forecastlab.conjugate import Counts
 from forecastlab.entries import BLOCKS, REOPEN_EDGES
 from forecastlab.forecast import forecast_periods
 from forecastlab.grid import AGE_BINS
-from forecastlab.predictors import HARMONICS
+from forecastlab.predictors import HARMONICS, STAGE
 from forecastlab.priors import Priors
+from forecastlab.shocks import Memory
 from forecastlab.synthetic import demo, exponential, simulate_tables
 
 AS_OF = pd.Timestamp("2024-05-17")
@@ -78,13 +79,18 @@ def _ends(prepared: pipeline.Prepared) -> np.ndarray:
 
 
 def _future(
-    prepared: pipeline.Prepared, posterior: xr.Dataset | None = None, counts: Counts | None = None, seed: int = 3
+    prepared: pipeline.Prepared,
+    posterior: xr.Dataset | None = None,
+    counts: Counts | None = None,
+    seed: int = 3,
+    memory: Memory | None = None,
 ) -> simulate.Future:
+    chosen = prepared.design.memory if memory is None else dict.fromkeys(STAGE, memory)
     return simulate.build_future(
         prepared.history,
         prepared.cells,
         prepared.entries,
-        prepared.design,
+        replace(prepared.design, memory=chosen),
         _posterior(prepared) if posterior is None else posterior,
         counts or _counts(),
         _ends(prepared),
@@ -259,7 +265,9 @@ def test_the_season_of_a_slot_is_that_of_its_quarter() -> None:
         assert found == pytest.approx((middle.quarter - 1) / 10.0), middle
 
 
-def test_shocks_go_on_as_the_ar1_they_are(prepared: pipeline.Prepared) -> None:
+@pytest.mark.parametrize("noise", [0.0, 0.4])
+def test_shocks_go_on_as_they_are(prepared: pipeline.Prepared, noise: float) -> None:
+    """Slots of six months, of which the current one has 15 days left, all its shocks so far 0.5."""
     size, sigma, rho = 40_000, 0.3, 0.6
     posterior = xr.Dataset(
         {
@@ -268,20 +276,35 @@ def test_shocks_go_on_as_the_ar1_they_are(prepared: pipeline.Prepared) -> None:
         },
         coords={"scaled": ["odds.shock", "tempo.shock"]},
     )
-    path = fu._shocks("tempo", posterior, rho, 5, np.random.default_rng(1))
-    assert path.shape == (size, 3, 6)
-    assert (path[:, :, 0] == 0.5).all(), "the current cell keeps its shock"
-    for ahead in (1, 3, 5):
-        now = path[:, :, ahead]
-        np.testing.assert_allclose(now.mean(axis=0), 0.5 * rho**ahead, atol=0.01)
-        np.testing.assert_allclose(now.std(axis=0), sigma * np.sqrt(1 - rho ** (2 * ahead)), rtol=0.03)
-        correlation = np.corrcoef(now.T)[~np.eye(3, dtype=bool)]
-        np.testing.assert_allclose(correlation, 0.5, atol=0.03)
+    design = replace(prepared.design, memory={"tempo": Memory(rho, noise)}, shortness=np.array([1.0, 1.0, 1.5]))
+    grid, month = replace(prepared.cells.grid, unit="M"), 365.25 / 12
+    ends = np.array([10.0, 15.0, 15.0 + month, *(15.0 + month * np.arange(1.5, 5.5, 0.5))])
+    cell = np.array([0, 0, 1, *np.repeat(np.arange(2, 6), 2)])
+    path = fu._shocks("tempo", design, grid, posterior, ends, cell, np.random.default_rng(1))
+    assert path.shape == (size, 3, len(ends))
+    lag = np.abs(np.subtract.outer(range(3), range(3)))
+    cross = (1 - noise) * rho ** lag[-1]
+    weights = np.linalg.solve((1 - noise) * rho**lag + noise * np.diag([1.0, 1.0, 1.5**2]), cross)
+    if noise == 0.0:
+        np.testing.assert_allclose(path[:, :, :2], 0.5, atol=1e-6, err_msg="the current cell keeps its shock")
+    for ahead in (0, 1, 3, 5):
+        slots = np.flatnonzero(cell == ahead)
+        now = path[:, :, slots[0]]
+        assert (path[:, :, slots] == now[:, :, None]).all()
+        mean = rho**ahead * 0.5 * weights.sum()
+        lasting = (1 - noise) - rho ** (2 * ahead) * (cross @ weights)
+        own = noise * (month / 15.0 if ahead == 0 else 1.0)
+        np.testing.assert_allclose(now.mean(axis=0), mean, atol=0.01)
+        np.testing.assert_allclose(now.std(axis=0), sigma * np.sqrt(lasting + own), rtol=0.03, atol=1e-6)
+        if ahead or noise:
+            correlation = np.corrcoef(now.T)[~np.eye(3, dtype=bool)]
+            np.testing.assert_allclose(correlation, 0.5, atol=0.03)
 
 
-def test_slots_of_one_calendar_cell_share_their_shock(prepared: pipeline.Prepared) -> None:
+@pytest.mark.parametrize("noise", [0.0, 0.4])
+def test_slots_of_one_calendar_cell_share_their_shock(prepared: pipeline.Prepared, noise: float) -> None:
     scale = np.tile([0.4, 0.0, 0.0], (DRAWS, 1))
-    future = _future(prepared, _posterior(prepared, scale=scale))
+    future = _future(prepared, _posterior(prepared, scale=scale), memory=Memory(0.8, noise))
     tempo, odds = np.log(future.world[7]), future.world[8]
     assert (odds == 0.0).all()
     days = [AS_OF + pd.Timedelta(days=float(e)) for e in future.slot_ends]
@@ -290,7 +313,11 @@ def test_slots_of_one_calendar_cell_share_their_shock(prepared: pipeline.Prepare
     for cell in cells.unique():
         part = tempo[:, :, (cells == cell).to_numpy()]
         assert (part == part[:, :, :1]).all(), cell
-    assert (tempo[:, :, cells == cells[0]] == 0.0).all(), "the shock of the current cell is known: 0"
+    current = tempo[:, :, cells == cells[0]]
+    if noise == 0.0:
+        np.testing.assert_allclose(current, 0.0, atol=1e-6, err_msg="the shock of the current cell is known: 0")
+    else:
+        assert current.std() > 0.2, "what is left of the current cell has a noise of its own"
     assert tempo[:, :, -1].std() > 0.2
 
 

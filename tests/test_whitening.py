@@ -21,9 +21,10 @@ from forecastlab.history import snapshot
 from forecastlab.model import build_model
 from forecastlab.predictors import KINDS, STAGE, Predictor
 from forecastlab.priors import Priors
+from forecastlab.shocks import Memory
 from forecastlab.synthetic import nearly_empty, simulate_tables, small
 from forecastlab.tables import Tables
-from forecastlab.whitening import Whitening, choose_persistence, whiten
+from forecastlab.whitening import Whitening, choose_memory, whiten
 
 PRIORS = Priors()
 Floats = np.ndarray
@@ -257,14 +258,28 @@ def test_directions_of_a_scale_are_told_apart_by_the_data(kind: str) -> None:
     assert abs(mixed) < 0.005 * np.sqrt(whole[0] * whole[1])
 
 
-# --- persistence --------------------------------------------------------------------------------------------------
-def test_persistence_is_one_of_those_offered_and_the_best_of_them() -> None:
+# --- memory -------------------------------------------------------------------------------------------------------
+def test_memory_is_one_of_those_offered_and_the_best_of_them() -> None:
     design, grid = prepared(simulate_tables(small(), 4))
-    chosen = choose_persistence(design, grid, PRIORS)
+    chosen = choose_memory(design, grid, PRIORS)
     assert set(chosen) == set(STAGE)
-    assert all(r in PRIORS.persistence for r in chosen.values())
-    only = choose_persistence(design, grid, replace(PRIORS, persistence=(0.5,)))
-    assert only == {"tempo": 0.5, "odds": 0.5}
+    assert all(memory in PRIORS.memory for memory in chosen.values())
+    only = choose_memory(design, grid, replace(PRIORS, memory=(Memory(0.5, 0.2),)))
+    assert only == {"tempo": Memory(0.5, 0.2), "odds": Memory(0.5, 0.2)}
+
+
+@pytest.mark.parametrize("lasts", [True, False])
+def test_shocks_that_last_are_told_from_those_that_pass(lasts: bool) -> None:
+    """Many exits in every cell, under shocks that rise slowly or change from month to month."""
+    design, grid = prepared(simulate_tables(small(), 4))
+    months = grid.n_calendar - 1
+    path = np.linspace(-0.5, 0.5, months) if lasts else 0.5 * (-1.0) ** np.arange(months)
+    shock = np.append(0.0, path)[(design.index[:, 1] - design.layout.start("calendar")) % grid.n_calendar]
+    exits = np.full(len(design.exits), 400.0)
+    moved, exposure = np.round(exits * special.expit(shock)), exits * np.exp(3.0 - shock)
+    strong = replace(design, exits=exits, moved=moved, exposure=exposure)
+    found = choose_memory(strong, grid, replace(PRIORS, memory=(Memory(0.95, 0.1), Memory(0.3, 0.95))))
+    assert found == dict.fromkeys(STAGE, Memory(0.95, 0.1) if lasts else Memory(0.3, 0.95))
 
 
 # --- companies with next to nothing -------------------------------------------------------------------------------
@@ -300,8 +315,9 @@ def test_companies_with_next_to_nothing(
     design, grid = prepared(tables(rows, company(segments=segments, keys=keys)), "2026-06-30")
     white = whiten(design)
     assert_sound(design, white)
-    chosen = choose_persistence(design, grid, replace(PRIORS, persistence=(0.2, 0.8)))
-    assert set(chosen.values()) <= {0.2, 0.8}
+    both = (Memory(0.2, 0.2), Memory(0.8, 0.6))
+    chosen = choose_memory(design, grid, replace(PRIORS, memory=both))
+    assert set(chosen.values()) <= set(both)
 
 
 def test_a_nearly_empty_company() -> None:

@@ -22,6 +22,7 @@ from forecastlab.predictors import (
     stage_predictor,
 )
 from forecastlab.priors import Priors
+from forecastlab.shocks import Memory
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -38,8 +39,10 @@ class Design:
     ----------
     predictors : dict of str to Predictor
         By kind (``predictors.KINDS``).
-    persistence : dict of str to float
-        Autocorrelation of the calendar shocks of ``tempo`` and ``odds``.
+    memory : dict of str to Memory
+        How the calendar shocks of ``tempo`` and ``odds`` last.
+    shortness : float array, (calendar cell - 1,)
+        Of ``Grid``.
     layout : Layout
         Of the stage tables.
     index : int array, (cell, term)
@@ -53,7 +56,8 @@ class Design:
     """
 
     predictors: dict[str, Predictor]
-    persistence: dict[str, float]
+    memory: dict[str, Memory]
+    shortness: Floats
     layout: Layout
     index: Ints
     exits: Floats
@@ -67,7 +71,7 @@ class Design:
     amount_ss: Floats
 
 
-def build_design(cells: Cells, entries: Entries, priors: Priors, persistence: dict[str, float] | None = None) -> Design:
+def build_design(cells: Cells, entries: Entries, priors: Priors, memory: dict[str, Memory] | None = None) -> Design:
     """Lay out cells and entries as the arrays of the model.
 
     Parameters
@@ -75,8 +79,8 @@ def build_design(cells: Cells, entries: Entries, priors: Priors, persistence: di
     cells : Cells
     entries : Entries
     priors : Priors
-    persistence : dict of str to float, optional
-        Autocorrelation of the shocks of ``tempo`` and ``odds``; default: the middle of the prior's choice.
+    memory : dict of str to Memory, optional
+        Of the shocks of ``tempo`` and ``odds``; default: the middle of the prior's choice.
     """
     grid, amounts = cells.grid, entries.amounts
     layout = stage_layout(grid)
@@ -85,12 +89,13 @@ def build_design(cells: Cells, entries: Entries, priors: Priors, persistence: di
     amount, spread = amount_predictors(
         levels, tuple(len(names) for names in grid.groups), amount_offset(amounts), priors
     )
-    chosen = persistence or dict.fromkeys(STAGE, priors.persistence[len(priors.persistence) // 2])
+    chosen = memory or dict.fromkeys(STAGE, priors.memory[len(priors.memory) // 2])
     predictors = {kind: stage_predictor(kind, grid, priors, chosen[kind]) for kind in STAGE}
     predictors |= {"arrival": arrival_predictor(entries, _arrival_offset(entries), priors)}
     return Design(
         predictors=predictors | {"amount": amount, "spread": spread},
-        persistence=chosen,
+        memory=chosen,
+        shortness=grid.shortness,
         layout=layout,
         index=_index(cells, layout),
         exits=cells.rows["exits"].to_numpy(dtype=float),

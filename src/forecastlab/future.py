@@ -1,6 +1,6 @@
 """What is common to all deals of a draw: hazards, calendar, amounts and arrivals, from the posterior into the future.
 
-The shocks of the calendar go on as the AR(1) they are, the level of arrivals as a random walk; season and rush come
+The shocks of the calendar go on as they are (``shocks``), the level of arrivals as a random walk; season and rush come
 back every year. The result holds the arrays that the compiled walk reads.
 """
 
@@ -18,11 +18,12 @@ from forecastlab.cells import Cells, rush_at
 from forecastlab.conjugate import Counts
 from forecastlab.design import Design, amount_offset, waves
 from forecastlab.entries import BLOCKS, REOPEN_EDGES, Entries
-from forecastlab.grid import RUSH_DAYS, Grid
+from forecastlab.grid import RUSH_DAYS, Grid, shortness
 from forecastlab.history import History
 from forecastlab.periods import Period, quarters_from
 from forecastlab.predictors import STAGE, alike_root, amount_predictors
 from forecastlab.priors import Priors
+from forecastlab.shocks import ahead
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -165,7 +166,7 @@ def _calendar(
     days = [_EPOCH + instant * _DAY for instant in middle]
     current = _cell_number(history.as_of, grid.unit, fiscal_year_start)
     cell = np.array([_cell_number(day, grid.unit, fiscal_year_start) for day in days]) - current
-    path = _shocks(kind, posterior, design.persistence[kind], int(cell.max()), rng)[:, :, cell]
+    path = _shocks(kind, design, grid, posterior, ends, cell, rng)
     if (grid.season >= 0).any():
         quarter = [int(quarters_from(day, 0, fiscal_year_start)[0].name[-1]) - 1 for day in days]
         example = np.array([np.flatnonzero(grid.season == q)[-1] for q in range(4)])
@@ -184,17 +185,17 @@ def _cell_number(day: pd.Timestamp, unit: str, fiscal_year_start: int) -> int:
     return int(name[:4]) * 4 + int(name[-1])
 
 
-def _shocks(kind: str, posterior: xr.Dataset, persistence: float, ahead: int, rng: np.random.Generator) -> Floats:
-    """Shocks of the current cell and of those ahead: (sample, milestone, 1 + ahead)."""
-    now = posterior[f"{kind}_shock"].to_numpy()[:, :, -1]
-    samples, k = now.shape
+def _shocks(
+    kind: str, design: Design, grid: Grid, posterior: xr.Dataset, ends: Floats, cell: Ints, rng: np.random.Generator
+) -> Floats:
+    """Shocks of the slots ahead: (sample, milestone, slot). What is left of the newest cell has a noise of its own."""
+    path = posterior[f"{kind}_shock"].to_numpy()[:, :, 1:]  # cell 0, before the window, has no shock
+    last = np.array([ends[cell <= number].max(initial=0.0) for number in range(int(cell.max()) + 1)])
+    left = shortness(np.diff(np.append(0.0, last)), grid.unit)
     position = list(posterior["scaled"].to_numpy()).index(f"{kind}.shock")
     scale = posterior["scale"].to_numpy()[:, position]
-    fresh = rng.standard_normal((ahead, samples, k)) @ alike_root(k) * scale[:, None]
-    path = [now]
-    for step in range(ahead):
-        path.append(persistence * path[-1] + np.sqrt(1 - persistence**2) * fresh[step])
-    return np.stack(path, axis=2)
+    alike = alike_root(path.shape[1])
+    return ahead(path, scale, alike, design.shortness, left, design.memory[kind], rng)[:, :, cell]
 
 
 def _amounts(

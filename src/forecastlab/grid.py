@@ -27,6 +27,9 @@ RUSH_DAYS: Final = 14
 RUSH_Z: Final = 2.5
 BANDS: Final = 5  # amount bands at most; one more holds unknown amounts
 DEALS_PER_BAND: Final = 30
+FULL_DAYS: Final = {"Q": 365.25 / 4, "M": 365.25 / 12}
+LEAST_SHARE: Final = 0.35  # of a full calendar cell: a shorter newest one is part of the one before
+MOST_NOISE: Final = 6.0  # times that of a full calendar cell
 UNSEEN: Final = "(unseen)"
 _DAY = pd.Timedelta(days=1)
 _EPOCH = pd.Timestamp(0)
@@ -55,6 +58,8 @@ class Grid:
         Inner edges of the amount bands in currency; an unknown amount has the band ``len(band_edges) + 1``.
     groups : tuple of tuples of str
         Levels of each segment column as seen by the as-of date, sorted, with ``UNSEEN`` last.
+    now : float
+        End of the as-of day, and of the last calendar cell.
     """
 
     age_edges: tuple[Floats, ...]
@@ -65,6 +70,12 @@ class Grid:
     rush: bool
     band_edges: Floats
     groups: tuple[tuple[str, ...], ...]
+    now: float
+
+    @property
+    def shortness(self) -> Floats:
+        """Root of full over lived length of the calendar cells 1, 2, ...: how noisy the mean of a cell is: (cell,)."""
+        return shortness(np.diff(np.append(self.starts, self.now)), self.unit)
 
     @property
     def n_calendar(self) -> int:
@@ -86,6 +97,11 @@ class Grid:
         levels = pd.Index(self.groups[column][:-1])
         found = levels.get_indexer(pd.Index(values.astype(object)))
         return np.where(found < 0, len(levels), found).astype(np.int64)
+
+
+def shortness(lengths: Floats, unit: str) -> Floats:
+    """Return the root of full over actual length (days) of calendar cells, from 1 to ``MOST_NOISE``."""
+    return np.clip(np.sqrt(FULL_DAYS[unit] / np.maximum(lengths, 1e-9)), 1.0, MOST_NOISE)
 
 
 def build_grid(history: History, segments: tuple[str, ...], fiscal_year_start: int) -> Grid:
@@ -116,6 +132,7 @@ def build_grid(history: History, segments: tuple[str, ...], fiscal_year_start: i
         rush=_has_rush(live, history.n_milestones, ends),
         band_edges=_band_edges(entered[entered > 0]),
         groups=tuple((*sorted(set(history.deals[column])), UNSEEN) for column in segments),
+        now=history.now,
     )
 
 
@@ -190,6 +207,8 @@ def _calendar(history: History, fiscal_year_start: int) -> tuple[Floats, npt.NDA
         season = np.full(len(starts), -1)
     lived = np.append(starts[1:], np.inf) > first
     unit = "Q" if season[0] >= 0 else "M"
+    # A cell that has hardly begun is counted with the one before it: days of a holiday are not a month.
+    lived[-1] = lived.sum() == 1 or history.now - starts[-1] >= LEAST_SHARE * FULL_DAYS[unit]
     return starts[lived], np.concatenate([[-1], season[lived]]), unit
 
 

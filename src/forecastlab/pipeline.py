@@ -37,7 +37,7 @@ from forecastlab.results import Results
 from forecastlab.schema import FORECAST_FILE, POSTERIOR_FILE, REPORT_FILE, ModelError
 from forecastlab.simulate import Draws, Future
 from forecastlab.tables import Tables
-from forecastlab.whitening import Whitening, choose_persistence, whiten
+from forecastlab.whitening import Whitening, choose_memory, whiten
 
 SIMULATED_DRAWS: Final = 2000
 DEFAULT_PRIORS: Final = Priors()
@@ -98,7 +98,7 @@ def prepare(tables: Tables, as_of: pd.Timestamp, priors: Priors = DEFAULT_PRIORS
     cells = build_cells(history, grid, segments)
     entries = build_entries(history, grid, segments)
     design = build_design(cells, entries, priors)
-    design = build_design(cells, entries, priors, choose_persistence(design, grid, priors))
+    design = build_design(cells, entries, priors, choose_memory(design, grid, priors))
     return Prepared(tables, history, cells, entries, design, whiten(design), priors)
 
 
@@ -191,7 +191,7 @@ def conclude(prepared: Prepared, fitted: Fit, projection: Projection) -> Results
         actuals=past_quarters(history, company),
         milestones=milestone_quantities(
             prepared.cells,
-            faded(projection.posterior, prepared.design.persistence),
+            faded(projection.posterior, prepared.design),
             projection.counts,
             company.keys,
             company.segments,

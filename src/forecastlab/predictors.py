@@ -29,6 +29,7 @@ from scipy import linalg
 from forecastlab.entries import BLOCKS, Entries
 from forecastlab.grid import Grid
 from forecastlab.priors import Normal, Priors, Scale
+from forecastlab.shocks import Memory, root
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -142,15 +143,15 @@ def _predictor(terms: list[Term], offset: Floats, priors: dict[str, Scale]) -> P
     )
 
 
-def stage_predictor(kind: str, grid: Grid, priors: Priors, persistence: float) -> Predictor:
-    """Return the predictor ``tempo`` or ``odds`` for a grid and an autocorrelation of the calendar shocks."""
+def stage_predictor(kind: str, grid: Grid, priors: Priors, memory: Memory) -> Predictor:
+    """Return the predictor ``tempo`` or ``odds`` for a grid and a memory of the calendar shocks."""
     layout = stage_layout(grid)
     base: Normal = getattr(priors, kind)
     ages, tails = _age_terms(layout, grid)
     terms = [Term("base", _all_ages(layout), None, base.sigma), *ages]
     for number in range(len(grid.groups)):
         terms += _group_terms(layout, number)
-    terms += [*_calendar_terms(layout, grid, persistence), *_band_terms(layout, grid), *_rush_terms(layout, grid)]
+    terms += [*_calendar_terms(layout, grid, memory), *_band_terms(layout, grid), *_rush_terms(layout, grid)]
     offset = base.mu * _all_ages(layout).sum(axis=1)
     if kind == "odds":
         offset = offset + priors.tail * tails
@@ -228,11 +229,11 @@ def _group_terms(layout: Layout, number: int) -> list[Term]:
     return [Term(part, _entries(layout, part, _milestones(_group_basis(levels), k)), f"group.{number}")]
 
 
-def _calendar_terms(layout: Layout, grid: Grid, persistence: float) -> list[Term]:
-    """Shocks, an AR(1) from cell to cell; season; and what came before the window."""
+def _calendar_terms(layout: Layout, grid: Grid, memory: Memory) -> list[Term]:
+    """Shocks (``shocks``); season; and what came before the window."""
     k, cells = layout.shapes["calendar"]
     shocks = np.zeros((cells - 1, cells))
-    shocks[:, 1:] = autoregressive_root(cells - 1, persistence).T
+    shocks[:, 1:] = root(grid.shortness, memory).T
     quarter = (np.arange(4)[:, None] == grid.season[None, :]).astype(float)
     season = contrasts(4) @ quarter if quarter.any() else np.zeros((0, cells))
     earlier = np.einsum("im,c->imc", np.eye(k), np.eye(cells)[0])
@@ -241,14 +242,6 @@ def _calendar_terms(layout: Layout, grid: Grid, persistence: float) -> list[Term
         Term("season", _entries(layout, "calendar", _milestones(season, k)), "season"),
         Term("earlier", _entries(layout, "calendar", earlier), None, 0.5),
     ]
-
-
-def autoregressive_root(length: int, persistence: float) -> Floats:
-    """Return the lower root of the covariance of a stationary AR(1) of unit variance: path = root @ innovations."""
-    lag = np.arange(length)[:, None] - np.arange(length)[None, :]
-    root = np.where(lag >= 0, persistence ** np.maximum(lag, 0), 0.0)
-    root[:, 1:] *= np.sqrt(1 - persistence**2)
-    return np.asarray(root, dtype=float)
 
 
 def _band_terms(layout: Layout, grid: Grid) -> list[Term]:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from forecastlab.shocks import Memory
+
 
 @dataclass(frozen=True, slots=True)
 class Normal:
@@ -44,10 +46,9 @@ class Priors:
     tempo_group, odds_group : Scale
         Spread of the groups of a segment column.
     tempo_shock, odds_shock : Scale
-        Stationary standard deviation of the calendar shocks.
-    persistence : tuple of float
-        Autocorrelations of the shocks from one calendar cell to the next among which the data choose, by the evidence
-        of Laplace's approximation.
+        Standard deviation of the shock of a full calendar cell.
+    memory : tuple of Memory
+        Ways in which shocks last among which the data choose, by the evidence of Laplace's approximation.
     tempo_season, odds_season : Scale
         Quarter of the year.
     tempo_rush, odds_rush : Scale
@@ -85,7 +86,14 @@ class Priors:
     odds_group: Scale = Scale(0.3)
     tempo_shock: Scale = Scale(0.2)
     odds_shock: Scale = Scale(0.2)
-    persistence: tuple[float, ...] = (0.2, 0.5, 0.8, 0.95)
+    memory: tuple[Memory, ...] = (
+        Memory(0.5, 0.2),
+        Memory(0.8, 0.2),
+        Memory(0.8, 0.6),
+        Memory(0.95, 0.2),
+        Memory(0.95, 0.6),
+        Memory(0.99, 0.3),
+    )
     tempo_season: Scale = Scale(0.12)
     odds_season: Scale = Scale(0.08)
     tempo_rush: Scale = Scale(0.3)

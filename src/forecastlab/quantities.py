@@ -9,7 +9,6 @@ those of ever getting there, without a grid.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -20,7 +19,9 @@ from scipy import signal, special
 
 from forecastlab.cells import Cells
 from forecastlab.conjugate import Counts
+from forecastlab.design import Design
 from forecastlab.schema import ALL
+from forecastlab.shocks import lasting
 
 Floats = npt.NDArray[np.float64]
 
@@ -61,16 +62,15 @@ def milestone_quantities(
     return pd.concat(parts, ignore_index=True)
 
 
-def faded(posterior: xr.Dataset, persistence: Mapping[str, float]) -> xr.Dataset:
-    """Return a posterior whose calendar shocks are those expected one cell later: a passing shock is no new normal.
-
-    Parameters
-    ----------
-    posterior : Dataset
-    persistence : dict of str to float
-        Autocorrelation of the shocks of ``tempo`` and ``odds`` from cell to cell.
-    """
-    return posterior.assign({f"{kind}_shock": posterior[f"{kind}_shock"] * r for kind, r in persistence.items()})
+def faded(posterior: xr.Dataset, design: Design) -> xr.Dataset:
+    """Return a posterior whose newest shocks are those expected one cell later: a passing shock is no new normal."""
+    found = {}
+    for kind, memory in design.memory.items():
+        path = posterior[f"{kind}_shock"].copy(deep=True)
+        weights, _ = lasting(design.shortness, memory)
+        path[:, :, -1] = memory.persistence * (path[:, :, 1:].to_numpy() @ weights)
+        found[f"{kind}_shock"] = path
+    return posterior.assign(found)
 
 
 def _one(

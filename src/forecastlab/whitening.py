@@ -29,6 +29,7 @@ from forecastlab.design import Design
 from forecastlab.grid import Grid
 from forecastlab.predictors import Predictor, stage_predictor
 from forecastlab.priors import Priors
+from forecastlab.shocks import Memory
 
 Floats = npt.NDArray[np.float64]
 # theta -> (log likelihood, gradient by theta, information matrix of theta)
@@ -64,19 +65,19 @@ class Whitening:
     evidence: float
 
 
-def choose_persistence(design: Design, grid: Grid, priors: Priors) -> dict[str, float]:
-    """Return the autocorrelations of the calendar shocks with the largest evidence, for ``tempo`` and ``odds``.
+def choose_memory(design: Design, grid: Grid, priors: Priors) -> dict[str, Memory]:
+    """Return the memories of the calendar shocks with the largest evidence, for ``tempo`` and ``odds``.
 
     Parameters
     ----------
     design : Design
-        With any persistence.
+        With any memory.
     grid : Grid
     priors : Priors
     """
     chosen = {}
     for kind, local in _stage_locals(design).items():
-        found = {r: _whiten(stage_predictor(kind, grid, priors, r), local).evidence for r in priors.persistence}
+        found = {r: _whiten(stage_predictor(kind, grid, priors, r), local).evidence for r in priors.memory}
         chosen[kind] = max(found, key=lambda r: found[r])
     return chosen
 
