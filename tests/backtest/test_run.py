@@ -369,3 +369,17 @@ def test_a_history_without_recording_dates_is_called_reconstructed(books: Tables
     events = books.events.copy()
     events.loc[events.index[0], "recorded_known"] = False
     assert _assembled(replace(books, events=events), DATES[:1]).reconstructed
+
+
+def test_open_deals_stand_in_the_order_of_dates_and_of_the_sales_process() -> None:
+    day = pd.Timestamp("2026-03-31")
+    deals = pd.DataFrame(
+        {
+            "reference_date": [day, day, day, day - pd.Timedelta(days=90)],
+            "deal_id": ["A", "B", "C", "D"],
+            "milestone": ["offered", "met", "offered", "scoped"],
+        }
+    )
+    found = run._by_milestone(deals, ("met", "scoped", "offered"))
+    assert found["deal_id"].tolist() == ["D", "B", "A", "C"]
+    assert list(found.columns) == list(deals.columns)

@@ -183,7 +183,7 @@ def assembled(
             f"No forecast period had ended by {outcome.read_on.date()}, the newest record: there is nothing to hold "
             "the forecasts against yet. Choose earlier origins."
         )
-    deals = deals_settled(_stacked([result.deals for result in made]), outcome)
+    deals = deals_settled(_by_milestone(_stacked([result.deals for result in made]), tables.company.keys), outcome)
     return Backtest(
         company=tables.company,
         origins=tuple(dates),
@@ -204,3 +204,11 @@ def _stacked(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
     """Put tables below each other; where all are empty, the one that knows its columns."""
     filled = [part for part in parts if len(part)]
     return pd.concat(filled, ignore_index=True) if filled else max(parts, key=lambda part: len(part.columns))
+
+
+def _by_milestone(deals: pd.DataFrame, keys: tuple[str, ...]) -> pd.DataFrame:
+    """Return open deals in the order of the dates and of the sales process: tables show milestones as they come."""
+    if not len(deals):
+        return deals
+    order = deals["milestone"].map({key: number for number, key in enumerate(keys)})
+    return deals.assign(order=order).sort_values(["reference_date", "order"], kind="stable").drop(columns="order")
