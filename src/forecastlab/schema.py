@@ -139,7 +139,7 @@ class ModelError(ForecastlabError):
         Of a refused fit, for its manifest; empty where nothing was fitted.
     """
 
-    def __init__(self, message: str, diagnostics: Mapping[str, object] | None = None) -> None:
+    def __init__(self, message: str = "", diagnostics: Mapping[str, object] | None = None) -> None:
         self.diagnostics = dict(diagnostics or {})
         super().__init__(message)
 
