@@ -14,8 +14,8 @@ import numpy.typing as npt
 
 from forecastlab import density
 from forecastlab.design import Design
-from forecastlab.likelihood import exits_by_entry
-from forecastlab.predictors import Predictor, spans
+from forecastlab.likelihood import events_by_entry
+from forecastlab.predictors import STAGE, Predictor, spans
 from forecastlab.priors import Priors, Scale
 from forecastlab.whitening import Whitening
 
@@ -29,7 +29,7 @@ class Block:
     Parameters
     ----------
     name : str
-        ``tempo``, ``odds``, ``arrival`` or ``amount``.
+        ``moved``, ``lost``, ``arrival`` or ``amount``.
     kinds : tuple of str
         Predictors it holds (``predictors.KINDS``).
     density : callable
@@ -54,12 +54,10 @@ class Block:
 
 
 def build_blocks(design: Design, white: Mapping[str, Whitening], priors: Priors) -> tuple[Block, ...]:
-    """Return the blocks of a design in the order ``tempo, odds, arrival, amount``."""
+    """Return the blocks of a design in the order ``moved, lost, arrival, amount``."""
     seen = {kind: _compiled(predictor, white[kind]) for kind, predictor in design.predictors.items()}
-    total = exits_by_entry(design.index, design.exits, design.layout.size)
-    ended = np.flatnonzero(design.exits > 0)
-    tempo = (seen["tempo"], design.index, design.exits, design.exposure, total)
-    odds = (seen["odds"], np.ascontiguousarray(design.index[ended]), design.exits[ended], design.moved[ended])
+    total = {kind: events_by_entry(design.index, design.events(kind), design.layout.size) for kind in STAGE}
+    hazards = {kind: (seen[kind], design.index, design.exposure, total[kind]) for kind in STAGE}
     shape = np.array([np.log(priors.arrival_shape.median), priors.arrival_shape.spread])
     weeks = np.ascontiguousarray(design.week_entries)
     weekly = design.weekly.astype(float)
@@ -67,8 +65,7 @@ def build_blocks(design: Design, white: Mapping[str, Whitening], priors: Priors)
     arrival = (seen["arrival"], shape, weeks, np.ascontiguousarray(weeks.T), weekly, above)
     amount = (seen["amount"], seen["spread"], design.amount_n, design.amount_mean, design.amount_ss)
     return (
-        _block("tempo", ("tempo",), density.tempo_density, tempo, design, white),
-        _block("odds", ("odds",), density.odds_density, odds, design, white),
+        *(_block(kind, (kind,), density.hazard_density, hazards[kind], design, white) for kind in STAGE),
         _block("arrival", ("arrival",), density.arrival_density, arrival, design, white),
         _block("amount", ("amount", "spread"), density.amount_density, amount, design, white),
     )

@@ -15,13 +15,13 @@ from forecastlab.likelihood import cell_logp
 
 
 class CellLogp(Op):
-    """``(tempo, odds, index, exits, moved, exposure) -> (value, gradient by tempo, gradient by odds)``."""
+    """``(table, index, events, exposure) -> (value, gradient by table)``."""
 
     __props__ = ()
 
     def make_node(self, *inputs: Any) -> Apply[Any]:
         """Type the inputs and outputs."""
-        return Apply(self, [as_tensor_variable(x) for x in inputs], [dscalar(), dvector(), dvector()])
+        return Apply(self, [as_tensor_variable(x) for x in inputs], [dscalar(), dvector()])
 
     def perform(self, node: Apply[Any], inputs: Any, output_storage: Any) -> None:
         """Evaluate outside numba graphs."""
@@ -30,22 +30,22 @@ class CellLogp(Op):
 
     def infer_shape(self, node: Apply[Any], shapes: Any) -> Any:
         """Shapes of the outputs from those of the inputs."""
-        return [(), shapes[0], shapes[1]]
+        return [(), shapes[0]]
 
     def pullback(self, inputs: Any, outputs: Any, cotangents: Any) -> list[Variable[Any, Any]]:
         """First derivatives of the value; the data have none."""
-        return [cotangents[0] * outputs[1], cotangents[0] * outputs[2], *(disconnected_type() for _ in inputs[2:])]
+        return [cotangents[0] * outputs[1], *(disconnected_type() for _ in inputs[1:])]
 
     def connection_pattern(self, node: Apply[Any]) -> list[list[bool]]:
-        """Only the two tables are differentiable, and only through the value."""
-        return [[True, False, False]] * 2 + [[False, False, False]] * 4
+        """Only the table is differentiable, and only through the value."""
+        return [[True, False]] + [[False, False]] * 3
 
 
 @register_funcify_default_op_cache_key(CellLogp)  # type: ignore[no-untyped-call, untyped-decorator]
 def _funcify(op: CellLogp, node: Apply[Any], **kwargs: Any) -> Any:
     @numba_njit
-    def compiled(tempo, odds, index, exits, moved, exposure):  # type: ignore[no-untyped-def]  # pragma: no cover
-        return cell_logp(tempo, odds, index, exits, moved, exposure)
+    def compiled(table, index, events, exposure):  # type: ignore[no-untyped-def]  # pragma: no cover
+        return cell_logp(table, index, events, exposure)
 
     return compiled, 1
 

@@ -7,7 +7,6 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 import xarray as xr
-from scipy import special
 
 from forecastlab.design import Design
 from forecastlab.fit import Fit
@@ -20,7 +19,7 @@ LEVEL: Final = 0.8
 
 
 def exits_check(prepared: Prepared, fitted: Fit, by: str = "age", seed: int = 1) -> pd.DataFrame:
-    """Compare exits and moves seen with replications from the posterior, given the same exposure.
+    """Compare moves and losses seen with replications from the posterior, given the same exposure.
 
     Parameters
     ----------
@@ -34,27 +33,26 @@ def exits_check(prepared: Prepared, fitted: Fit, by: str = "age", seed: int = 1)
     -------
     DataFrame
         One row a milestone and cell: ``milestone, <by>, exposure`` (days),
-        ``exits, exits_low, exits_high, moved, moved_low, moved_high``; low and high bound the central 80 % of the
+        ``moved, moved_low, moved_high, lost, lost_low, lost_high``; low and high bound the central 80 % of the
         replications.
     """
     rows, design = prepared.cells.rows, prepared.design
     posterior = thin(fitted.posterior["posterior"].to_dataset(), DRAWS)
     rng = np.random.default_rng(seed)
     cell, names = pd.factorize(pd.MultiIndex.from_frame(rows[["milestone", by]]), sort=True)
-    tempo, odds = (_table(kind, design, posterior)[:, design.index].sum(axis=2) for kind in STAGE)
-    exits = rng.poisson(design.exposure * np.exp(np.minimum(tempo, 40.0)))
-    moved = rng.binomial(exits, special.expit(odds))
+    drawn = {kind: _table(kind, design, posterior)[:, design.index].sum(axis=2) for kind in STAGE}
+    events = {kind: rng.poisson(design.exposure * np.exp(np.minimum(log, 40.0))) for kind, log in drawn.items()}
     out = pd.DataFrame(list(names), columns=["milestone", by])
     out["exposure"] = np.bincount(cell, design.exposure)
-    for name, seen, drawn in (("exits", design.exits, exits), ("moved", design.moved, moved)):
-        out[name] = np.bincount(cell, seen).astype(int)
-        summed = np.stack([np.bincount(cell, draw, minlength=len(names)) for draw in drawn])
+    for name in STAGE:
+        out[name] = np.bincount(cell, design.events(name)).astype(int)
+        summed = np.stack([np.bincount(cell, draw, minlength=len(names)) for draw in events[name]])
         bounds: Any = np.quantile(summed, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
         out[f"{name}_low"], out[f"{name}_high"] = bounds[0], bounds[1]
     return out.assign(milestone=np.array(prepared.company.keys)[out["milestone"]])
 
 
-def share_inside(check: pd.DataFrame, name: str = "exits") -> float:
+def share_inside(check: pd.DataFrame, name: str = "moved") -> float:
     """Return the share of cells whose count lies within its 80 % interval."""
     return float(check[name].between(check[f"{name}_low"], check[f"{name}_high"]).mean())
 

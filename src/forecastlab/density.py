@@ -1,7 +1,7 @@
 """The posterior density of the model with its gradient, compiled once and for all, in blocks that can be sampled apart.
 
-``model`` declares the same density in PyMC, to be read and to be held against; a test keeps both equal. The likelihoods
-of stages, arrivals and amounts share no parameter, nor do ``tempo`` and ``odds``, so the posterior is a product of four
+``model`` declares the same density in PyMC, to be read and to be held against; a test keeps both equal. The hazards of
+moving on and of being lost, the arrivals and the amounts share no parameter, so the posterior is a product of four
 blocks, and each is sampled by itself: fewer dimensions a trajectory, longer steps. The functions here take data as
 arguments, so nothing is compiled anew for another company or date, and numba keeps the machine code between processes.
 
@@ -15,7 +15,7 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-from forecastlab.likelihood import odds_logp, tempo_logp
+from forecastlab.likelihood import hazard_logp
 
 # A predictor as compiled code sees it: (mu, sigma, scale_of, log_unit, weight, mode, factor, factor_t, map, map_t,
 # offset); mu and sigma of the log scales, scale_of the scale of each effect, one past the last for a fixed one.
@@ -54,22 +54,12 @@ def _backward(e, log_sd, x, grad_theta, predictor, grad_e, grad_z):  # type: ign
 
 
 @numba.njit(cache=True, nogil=True)
-def tempo_density(q, predictor, index, exits, exposure, total):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Return log density and gradient of the block ``tempo``; ``total``: exits by table entry."""
+def hazard_density(q, predictor, index, exposure, total):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Return log density and gradient of the block ``moved`` or ``lost``; ``total``: events by table entry."""
     s = len(predictor[0])
     grad = np.empty_like(q)
     log_sd, x, theta = _forward(q[:s], q[s:], predictor)
-    value, by_theta = tempo_logp(theta, index, exits, exposure, total)
-    return value + _backward(q[:s], log_sd, x, by_theta, predictor, grad[:s], grad[s:]), grad
-
-
-@numba.njit(cache=True, nogil=True)
-def odds_density(q, predictor, index, exits, moved):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Return log density and gradient of the block ``odds``."""
-    s = len(predictor[0])
-    grad = np.empty_like(q)
-    log_sd, x, theta = _forward(q[:s], q[s:], predictor)
-    value, by_theta = odds_logp(theta, index, exits, moved)
+    value, by_theta = hazard_logp(theta, index, exposure, total)
     return value + _backward(q[:s], log_sd, x, by_theta, predictor, grad[:s], grad[s:]), grad
 
 

@@ -40,14 +40,15 @@ class Design:
     predictors : dict of str to Predictor
         By kind (``predictors.KINDS``).
     memory : dict of str to Memory
-        How the calendar shocks of ``tempo`` and ``odds`` last.
+        How the shocks of ``moved``, ``lost`` and ``arrival`` last.
     shortness : float array, (calendar cell - 1,)
         Of ``Grid``.
     layout : Layout
         Of the stage tables.
     index : int array, (cell, term)
         Table entries that add up to a cell's predictors.
-    exits, moved, exposure : float arrays, (cell,)
+    moved, lost, exposure : float arrays, (cell,)
+        Spells that ended in the cell by moving on and by loss, and days of exposure.
     weekly : int array, (week,)
     week_entries : float array, (week, entry)
         Weights of the arrival entries in each week.
@@ -60,8 +61,8 @@ class Design:
     shortness: Floats
     layout: Layout
     index: Ints
-    exits: Floats
     moved: Floats
+    lost: Floats
     exposure: Floats
     weekly: Ints
     week_entries: Floats
@@ -69,6 +70,10 @@ class Design:
     amount_n: Floats
     amount_mean: Floats
     amount_ss: Floats
+
+    def events(self, kind: str) -> Floats:
+        """Return the events of a kind (``moved`` or ``lost``) by cell."""
+        return {"moved": self.moved, "lost": self.lost}[kind]
 
 
 def build_design(cells: Cells, entries: Entries, priors: Priors, memory: dict[str, Memory] | None = None) -> Design:
@@ -80,7 +85,7 @@ def build_design(cells: Cells, entries: Entries, priors: Priors, memory: dict[st
     entries : Entries
     priors : Priors
     memory : dict of str to Memory, optional
-        Of the shocks of ``tempo`` and ``odds``; default: the middle of the prior's choice.
+        Of the shocks of ``moved``, ``lost`` and ``arrival``; default: the middle of the prior's choice.
     """
     grid, amounts = cells.grid, entries.amounts
     layout = stage_layout(grid)
@@ -89,17 +94,18 @@ def build_design(cells: Cells, entries: Entries, priors: Priors, memory: dict[st
     amount, spread = amount_predictors(
         levels, tuple(len(names) for names in grid.groups), amount_offset(amounts), priors
     )
-    chosen = memory or dict.fromkeys(STAGE, priors.memory[len(priors.memory) // 2])
+    middle = {kind: choices[len(choices) // 2] for kind, choices in priors.memories.items()}
+    chosen = memory or middle
     predictors = {kind: stage_predictor(kind, grid, priors, chosen[kind]) for kind in STAGE}
-    predictors |= {"arrival": arrival_predictor(entries, _arrival_offset(entries), priors)}
+    predictors |= {"arrival": arrival_predictor(entries, arrival_offset(entries), priors, chosen["arrival"])}
     return Design(
         predictors=predictors | {"amount": amount, "spread": spread},
         memory=chosen,
         shortness=grid.shortness,
         layout=layout,
         index=_index(cells, layout),
-        exits=cells.rows["exits"].to_numpy(dtype=float),
         moved=cells.rows["moved"].to_numpy(dtype=float),
+        lost=(cells.rows["exits"] - cells.rows["moved"]).to_numpy(dtype=float),
         exposure=cells.rows["exposure"].to_numpy(dtype=float),
         weekly=entries.weekly,
         week_entries=np.concatenate([np.eye(BLOCKS)[entries.block], waves(entries.mid)], axis=1),
@@ -126,7 +132,8 @@ def waves(instant: Floats) -> Floats:
     return np.concatenate([np.cos(angle), np.sin(angle)], axis=1)
 
 
-def _arrival_offset(entries: Entries) -> float:
+def arrival_offset(entries: Entries) -> float:
+    """Return the constant of log weekly arrivals: their recent mean."""
     recent = entries.weekly[-4 * entries.block_weeks :]
     return float(np.log(max(recent.mean(), QUIET_RATE))) if len(recent) else float(np.log(QUIET_RATE))
 

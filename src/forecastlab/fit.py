@@ -210,6 +210,9 @@ def _tables(values: Mapping[str, Floats], design: Design) -> xr.Dataset:
                 out[f"{kind}_{term}"] = ((*sampled, "milestone", "calendar"), design.layout.part("calendar", share))
         else:
             out[kind] = ((*sampled, f"{kind}_entry"), table)
+            if kind == "arrival":
+                share = values["effect_arrival"] @ predictor.only("shock").T
+                out["arrival_shock"] = ((*sampled, "arrival_entry"), share)
             out[f"{kind}_effect"] = ((*sampled, f"{kind}_name"), values[f"effect_{kind}"])
     return xr.Dataset(
         out,

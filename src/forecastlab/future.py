@@ -1,6 +1,6 @@
 """What is common to all deals of a draw: hazards, calendar, amounts and arrivals, from the posterior into the future.
 
-The shocks of the calendar go on as they are (``shocks``), the level of arrivals as a random walk; season and rush come
+The shocks of the calendar and of the arrivals go on as they are (``shocks``); season and rush come
 back every year. The result holds the arrays that the compiled walk reads.
 """
 
@@ -21,9 +21,9 @@ from forecastlab.entries import BLOCKS, REOPEN_EDGES, Entries
 from forecastlab.grid import RUSH_DAYS, Grid, shortness
 from forecastlab.history import History
 from forecastlab.periods import Period, quarters_from
-from forecastlab.predictors import STAGE, alike_root, amount_predictors
+from forecastlab.predictors import STAGE, amount_predictors
 from forecastlab.priors import Priors
-from forecastlab.shocks import ahead
+from forecastlab.shocks import Memory, ahead
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -115,7 +115,7 @@ def build_future(
     return Future(
         world=tuple(np.ascontiguousarray(part) for part in world),
         money=tuple(np.ascontiguousarray(part) for part in money),
-        arrivals=_arrivals(history, entries, posterior, float(ends[-1]), rng),
+        arrivals=_arrivals(history, entries, posterior, design.memory["arrival"], float(ends[-1]), rng),
         mix=counts.mix,
         entry=counts.entry,
         slot_ends=ends,
@@ -124,14 +124,14 @@ def build_future(
 
 
 def _stage_tables(grid: Grid, posterior: xr.Dataset, combos: Ints, calendar: dict[str, Floats]) -> tuple[Floats, ...]:
-    """Age edges, then hazards and odds by age, combination, band and slot: the first arguments of ``walk``."""
+    """Age edges, then factors of both hazards by age, combination, band, slot: the first arguments of ``walk``."""
     k = len(grid.age_edges)
     width = max(len(edges) for edges in grid.age_edges)
     edges = np.array([np.pad(e, (0, width - len(e)), constant_values=np.inf) for e in grid.age_edges])
     tables: list[Floats] = [edges.reshape(k, width)]
     parts = {kind: _parts(kind, posterior, combos, k, calendar[kind]) for kind in STAGE}
-    for tempo, odds in zip(parts["tempo"], parts["odds"], strict=True):
-        tables += [np.exp(np.clip(tempo, -40.0, 40.0)), odds]
+    for pair in zip(*parts.values(), strict=True):
+        tables += [np.exp(np.clip(part, -40.0, 40.0)) for part in pair]
     return tuple(tables)
 
 
@@ -192,10 +192,14 @@ def _shocks(
     path = posterior[f"{kind}_shock"].to_numpy()[:, :, 1:]  # cell 0, before the window, has no shock
     last = np.array([ends[cell <= number].max(initial=0.0) for number in range(int(cell.max()) + 1)])
     left = shortness(np.diff(np.append(0.0, last)), grid.unit)
-    position = list(posterior["scaled"].to_numpy()).index(f"{kind}.shock")
-    scale = posterior["scale"].to_numpy()[:, position]
-    alike = alike_root(path.shape[1])
-    return ahead(path, scale, alike, design.shortness, left, design.memory[kind], rng)[:, :, cell]
+    common = _scale(posterior, f"{kind}.shock")
+    own = np.stack([_scale(posterior, f"{kind}.shock.{k}") for k in range(path.shape[1])], axis=1)
+    return ahead(path, common, own, design.shortness, left, design.memory[kind], rng)[:, :, cell]
+
+
+def _scale(posterior: xr.Dataset, name: str) -> Floats:
+    position = list(posterior["scaled"].to_numpy()).index(name)
+    return np.asarray(posterior["scale"].to_numpy()[:, position])
 
 
 def _amounts(
@@ -209,20 +213,24 @@ def _amounts(
 
 
 def _arrivals(
-    history: History, entries: Entries, posterior: xr.Dataset, horizon: float, rng: np.random.Generator
+    history: History,
+    entries: Entries,
+    posterior: xr.Dataset,
+    memory: Memory,
+    horizon: float,
+    rng: np.random.Generator,
 ) -> Ints:
-    """Deals that arrive in each week after now: negative binomial around a level that goes on as a random walk."""
+    """Deals that arrive in each week after now: negative binomial around a level whose shocks go on as they are."""
     weeks = int(np.ceil(horizon / 7))
     middle = np.asarray(history.now + 7.0 * (np.arange(weeks) + 0.5), dtype=np.float64)
     table = posterior["arrival"].to_numpy()
-    names = list(posterior["scaled"].to_numpy())
-    samples = len(table)
-    blocks = -(-weeks // entries.block_weeks)
-    step = np.zeros(samples)
-    if "arrival.arrival_level" in names:
-        step = posterior["scale"].to_numpy()[:, names.index("arrival.arrival_level")]
-    level = table[:, BLOCKS - 1, None] + np.cumsum(step[:, None] * rng.standard_normal((samples, blocks)), axis=1)
-    log_rate = np.repeat(level, entries.block_weeks, axis=1)[:, :weeks]
+    shocks = posterior["arrival_shock"].to_numpy()[:, None, :BLOCKS]
+    met = len(np.unique(entries.block))
+    scale = _scale(posterior, "arrival.arrival_shock")[:, None]
+    future = np.ones(1 + -(-weeks // entries.block_weeks))
+    path = ahead(shocks[:, :, BLOCKS - met :], scale[:, 0] * 0.0, scale, np.ones(met), future, memory, rng)[:, 0, 1:]
+    level = table[:, BLOCKS - 1] - shocks[:, 0, -1]
+    log_rate = level[:, None] + np.repeat(path, entries.block_weeks, axis=1)[:, :weeks]
     log_rate = log_rate + table[:, BLOCKS:] @ waves(middle).T
     shape = posterior["arrival_shape"].to_numpy()[:, None]
     rate = rng.gamma(np.broadcast_to(shape, log_rate.shape)) / shape * np.exp(np.minimum(log_rate, 15.0))

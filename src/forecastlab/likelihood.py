@@ -1,12 +1,12 @@
 """The log likelihood of the cells with its gradient, compiled.
 
-For a cell with exposure E, n exits and m of them moved on, with log total hazard t and log odds o of moving on:
+For a cell with exposure E and n events of one kind (moved on, or lost), with log hazard h of that kind:
 
-    log L = n t - E exp(t) + m o - n log(1 + exp(o))
+    log L = n h - E exp(h)
 
-which is Poisson(n | E exp(t)) x Binomial(m | n, logistic(o)) without the constants. Both predictors are sums of table
-entries, so the compiled code gathers them by index. ``exp(t)`` is a product of exponentials taken once a table entry,
-not once a cell, and value and gradient come from one pass; generic graph code needed five to ten times as long.
+which is Poisson(n | E exp(h)) without the constant. The predictor is a sum of table entries, so the compiled code
+gathers them by index. ``exp(h)`` is a product of exponentials taken once a table entry, not once a cell, and value and
+gradient come from one pass; generic graph code needed five to ten times as long.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ import numpy as np
 
 
 @numba.njit(cache=True, nogil=True)
-def tempo_logp(tempo, index, exits, exposure, total):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Return the part of the log likelihood that holds the tempo, and its gradient.
+def hazard_logp(table, index, exposure, total):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Return the log likelihood of one cause-specific hazard, and its gradient.
 
     Parameters
     ----------
-    tempo : float array, (entry,)
+    table : float array, (entry,)
     index : int array, (cell, term)
-        The entries that add up to a cell's predictor.
-    exits, exposure : float array, (cell,)
+        The entries that add up to a cell's log hazard.
+    exposure : float array, (cell,)
     total : float array, (entry,)
-        Exits of all cells that an entry is part of.
+        Events of all cells that an entry is part of.
     """
-    factor = np.exp(tempo)
+    factor = np.exp(table)
     gradient = total.copy()
-    value = np.dot(total, tempo)
+    value = np.dot(total, table)
     n, terms = index.shape
     for i in range(n):
         expected = exposure[i]
@@ -42,61 +42,25 @@ def tempo_logp(tempo, index, exits, exposure, total):  # type: ignore[no-untyped
     return value, gradient
 
 
-@numba.njit(cache=True, nogil=True)
-def odds_logp(odds, index, exits, moved):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Return the part of the log likelihood that holds the odds, and its gradient; cells without exits say nothing.
+@numba.njit(cache=True)
+def cell_logp(table, index, events, exposure):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Return the log likelihood and its gradient by the table; see the module's docstring.
 
     Parameters
     ----------
-    odds : float array, (entry,)
+    table : float array, (entry,)
     index : int array, (cell, term)
-    exits, moved : float array, (cell,)
+    events, exposure : float array, (cell,)
     """
-    gradient = np.zeros_like(odds)
-    value = 0.0
-    n, terms = index.shape
-    for i in range(n):
-        if exits[i] > 0.0:
-            o = 0.0
-            for j in range(terms):
-                o += odds[index[i, j]]
-            e = np.exp(-abs(o))
-            share = 1.0 / (1.0 + e) if o >= 0.0 else e / (1.0 + e)
-            value += moved[i] * o - exits[i] * (max(o, 0.0) + np.log1p(e))
-            residual = moved[i] - exits[i] * share
-            for j in range(terms):
-                gradient[index[i, j]] += residual
-    return value, gradient
+    value, gradient = hazard_logp(table, index, exposure, events_by_entry(index, events, len(table)))
+    return np.asarray(value), gradient
 
 
 @numba.njit(cache=True)
-def cell_logp(tempo, odds, index, exits, moved, exposure):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Return the log likelihood and its gradients; see the module's docstring.
-
-    Parameters
-    ----------
-    tempo, odds : float array, (entry,)
-        Table entries of both predictors.
-    index : int array, (cell, term)
-        The entries that add up to a cell's predictors.
-    exits, moved, exposure : float array, (cell,)
-
-    Returns
-    -------
-    tuple
-        Value, gradient by ``tempo``, gradient by ``odds``.
-    """
-    total = exits_by_entry(index, exits, len(tempo))
-    value, by_tempo = tempo_logp(tempo, index, exits, exposure, total)
-    more, by_odds = odds_logp(odds, index, exits, moved)
-    return np.asarray(value + more), by_tempo, by_odds
-
-
-@numba.njit(cache=True)
-def exits_by_entry(index, exits, entries):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Return the exits of all cells that each table entry is part of: (entry,)."""
+def events_by_entry(index, events, entries):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Return the events of all cells that each table entry is part of: (entry,)."""
     total = np.zeros(entries)
     for i in range(index.shape[0]):
         for j in range(index.shape[1]):
-            total[index[i, j]] += exits[i]
+            total[index[i, j]] += events[i]
     return total

@@ -5,7 +5,7 @@ Free variables (dims):
 =================  ============  ===================================================================================
 ``scale``          scaled        learned standard deviations of all predictors, log-normal (unit: of their predictor)
 ``arrival_shape``  -             negative-binomial shape of weekly arrivals
-``z_tempo`` ...    effect_tempo  position of the effects of one predictor (``whitening``); one variable a predictor
+``z_moved`` ...    effect_moved  position of the effects of one predictor (``whitening``); one variable a predictor
 =================  ============  ===================================================================================
 
 The meaning of the predictors and of their effects is in ``predictors``; ``fit`` turns positions into tables with names.
@@ -28,7 +28,7 @@ from pytensor.tensor.variable import TensorVariable
 
 from forecastlab.cellop import cell_loglik
 from forecastlab.design import Design
-from forecastlab.predictors import KINDS
+from forecastlab.predictors import KINDS, STAGE
 from forecastlab.priors import Priors
 from forecastlab.whitening import Whitening
 
@@ -75,10 +75,9 @@ def _table(kind: str, data: Mapping[str, Tensor], all_scales: Tensor) -> Tensor:
 
 
 def _likelihoods(data: Mapping[str, Tensor], table: dict[str, Tensor], shape: Tensor) -> None:
-    cells: Any = cell_loglik(
-        table["tempo"], table["odds"], data["index"], data["exits"], data["moved"], data["exposure"]
-    )
-    pm.Potential("stage", cells[0])
+    for kind in STAGE:
+        cells: Any = cell_loglik(table[kind], data["index"], data[kind], data["exposure"])
+        pm.Potential(f"{kind}_cells", cells[0])
     mean = pt.exp(data["week_entries"] @ table["arrival"])
     weekly = data["weekly"]
     # Negative binomial with mean and shape, less the term of the counts alone.
@@ -100,7 +99,7 @@ def model_data(design: Design, white: Mapping[str, Whitening]) -> dict[str, npt.
     """Return the arrays of a design under the names of the model."""
     data: dict[str, npt.NDArray[Any]] = {
         name: getattr(design, name)
-        for name in ("index", "exits", "moved", "exposure", "week_entries", "amount_n", "amount_mean", "amount_ss")
+        for name in ("index", "moved", "lost", "exposure", "week_entries", "amount_n", "amount_mean", "amount_ss")
     }
     data["weekly"] = design.weekly.astype(float)
     total, first = sum(len(p.scales) for p in design.predictors.values()), 0

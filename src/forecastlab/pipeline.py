@@ -98,7 +98,7 @@ def prepare(tables: Tables, as_of: pd.Timestamp, priors: Priors = DEFAULT_PRIORS
     cells = build_cells(history, grid, segments)
     entries = build_entries(history, grid, segments)
     design = build_design(cells, entries, priors)
-    design = build_design(cells, entries, priors, choose_memory(design, grid, priors))
+    design = build_design(cells, entries, priors, choose_memory(design, grid, entries, priors))
     return Prepared(tables, history, cells, entries, design, whiten(design), priors)
 
 

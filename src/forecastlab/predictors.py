@@ -4,13 +4,13 @@ Every part of the model that is estimated by the sampler is a *predictor*: a tab
 Gaussian *effects* ``u_j ~ Normal(0, unit_j x scale_j)``. An effect either shares a scale that is learned (groups,
 shocks, steps of a random walk over ages ...) or has a fixed one (intercepts). Five predictors:
 
-``tempo``    log total hazard per day, by cell of the stage model
-``odds``     logit of moving on among the exits, by the same cells
+``moved``    log hazard per day of moving on, by cell of the stage model
+``lost``     log hazard per day of being lost, by the same cells
 ``arrival``  log arrivals a week, by week block, plus the coefficients of the yearly season
 ``amount``   mean log amount less a constant, by combination of groups
 ``spread``   log standard deviation of log amounts, by combination of groups
 
-Table of ``tempo`` and ``odds`` (``Layout``); k milestone, a age bin, g level of a segment column, q calendar cell,
+Table of ``moved`` and ``lost`` (``Layout``); k milestone, a age bin, g level of a segment column, q calendar cell,
 b band: ``age[k, a]`` intercept and age profile, ``c0[k, g], c1[k, g] ...`` groups, ``calendar[k, q]`` shocks and
 season, ``band[k, b]`` amounts, ``rush[k]`` the last days of a quarter. A cell's predictor is the sum of one
 entry of each.
@@ -35,9 +35,10 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 HARMONICS: Final = 3
-STAGE: Final = ("tempo", "odds")
+STAGE: Final = ("moved", "lost")
 ALIKE: Final = 0.5  # prior correlation of an effect between two milestones of one company
-KINDS: Final = ("tempo", "odds", "arrival", "amount", "spread")
+LEVEL_ALIKE: Final = 0.5  # and of the levels: a company slow somewhere is slow elsewhere too
+KINDS: Final = ("moved", "lost", "arrival", "amount", "spread")
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +122,8 @@ class Predictor:
         return padded[..., self.scale_of] * self.unit
 
     def only(self, term: str) -> Floats:
-        """Return the map with the effects of all other terms set to zero."""
-        mine = np.array([label.split("[")[0] == term for label in self.labels])
+        """Return the map with the effects of all other terms set to zero; ``shock`` stands for ``shock.0`` ... too."""
+        mine = np.array([label.split("[")[0].split(".")[0] == term for label in self.labels])
         return np.where(mine, self.map, 0.0)
 
 
@@ -144,16 +145,16 @@ def _predictor(terms: list[Term], offset: Floats, priors: dict[str, Scale]) -> P
 
 
 def stage_predictor(kind: str, grid: Grid, priors: Priors, memory: Memory) -> Predictor:
-    """Return the predictor ``tempo`` or ``odds`` for a grid and a memory of the calendar shocks."""
-    layout = stage_layout(grid)
+    """Return the predictor ``moved`` or ``lost`` for a grid and a memory of the calendar shocks."""
+    layout, k = stage_layout(grid), len(grid.age_edges)
     base: Normal = getattr(priors, kind)
     ages, tails = _age_terms(layout, grid)
-    terms = [Term("base", _all_ages(layout), None, base.sigma), *ages]
+    terms = [Term("base", _all_ages(layout) @ alike_root(k, LEVEL_ALIKE).T, None, base.sigma), *ages]
     for number in range(len(grid.groups)):
         terms += _group_terms(layout, number)
     terms += [*_calendar_terms(layout, grid, memory), *_band_terms(layout, grid), *_rush_terms(layout, grid)]
     offset = base.mu * _all_ages(layout).sum(axis=1)
-    if kind == "odds":
+    if kind == "moved":
         offset = offset + priors.tail * tails
     return _predictor(terms, offset, _stage_scales(kind, priors, terms))
 
@@ -217,10 +218,10 @@ def _milestones(pattern: Floats, k: int) -> Floats:
     return np.asarray(np.einsum("im,sc->ismc", directions, pattern).reshape(k * effects, k, levels))
 
 
-def alike_root(k: int) -> Floats:
-    """Return a root (direction, milestone) of the correlation with ``ALIKE`` off the diagonal: it is root.T @ root."""
-    together = np.full((1, k), np.sqrt((1 + (k - 1) * ALIKE) / k))
-    return np.concatenate([together, np.sqrt(1 - ALIKE) * contrasts(k)])
+def alike_root(k: int, alike: float = ALIKE) -> Floats:
+    """Return a root (direction, milestone) of the correlation with ``alike`` off the diagonal: it is root.T @ root."""
+    together = np.full((1, k), np.sqrt((1 + (k - 1) * alike) / k))
+    return np.concatenate([together, np.sqrt(1 - alike) * contrasts(k)])
 
 
 def _group_terms(layout: Layout, number: int) -> list[Term]:
@@ -230,18 +231,20 @@ def _group_terms(layout: Layout, number: int) -> list[Term]:
 
 
 def _calendar_terms(layout: Layout, grid: Grid, memory: Memory) -> list[Term]:
-    """Shocks (``shocks``); season; and what came before the window."""
+    """What came before the window; shocks (``shocks``) and season, common to all milestones and of each alone."""
     k, cells = layout.shapes["calendar"]
     shocks = np.zeros((cells - 1, cells))
     shocks[:, 1:] = root(grid.shortness, memory).T
     quarter = (np.arange(4)[:, None] == grid.season[None, :]).astype(float)
     season = contrasts(4) @ quarter if quarter.any() else np.zeros((0, cells))
     earlier = np.einsum("im,c->imc", np.eye(k), np.eye(cells)[0])
-    return [
-        Term("shock", _entries(layout, "calendar", _milestones(shocks, k)), "shock"),
-        Term("season", _entries(layout, "calendar", _milestones(season, k)), "season"),
-        Term("earlier", _entries(layout, "calendar", earlier), None, 0.5),
-    ]
+    found = [Term("earlier", _entries(layout, "calendar", earlier), None, 0.5)]
+    for name, pattern in {"shock": shocks, "season": season}.items():
+        found.append(Term(name, _entries(layout, "calendar", np.repeat(pattern[:, None], k, axis=1)), name))
+        for number, only in enumerate(np.eye(k)):
+            own = _entries(layout, "calendar", pattern[:, None] * only[:, None])
+            found.append(Term(f"{name}.{number}", own, f"{name}.{number}"))
+    return found
 
 
 def _band_terms(layout: Layout, grid: Grid) -> list[Term]:
@@ -259,25 +262,23 @@ def _rush_terms(layout: Layout, grid: Grid) -> list[Term]:
     return [Term("rush", _entries(layout, "rush", own), "rush")]
 
 
-def arrival_predictor(entries: Entries, offset: float, priors: Priors) -> Predictor:
+def arrival_predictor(entries: Entries, offset: float, priors: Priors, memory: Memory) -> Predictor:
     """Return the predictor of arrivals: entries are the week blocks, then the harmonics of the season."""
     blocks = int(entries.block.max() - entries.block.min() + 1) if len(entries.block) else 1
     size = BLOCKS + 2 * HARMONICS
-    newest = np.zeros((size, 1))
-    newest[:BLOCKS] = 1.0
-    steps = np.zeros((size, blocks - 1))
-    for number, later in enumerate(range(BLOCKS - blocks + 1, BLOCKS)):
-        steps[:later, number] = -1.0
+    level, shocks = np.zeros((size, 1)), np.zeros((size, blocks))
+    level[:BLOCKS] = 1.0
+    shocks[BLOCKS - blocks : BLOCKS] = root(np.ones(blocks), memory)
     harmonics = np.eye(size)[:, BLOCKS:] if entries.seasonal else np.zeros((size, 0))
     terms = [
-        Term("newest", newest, None, priors.arrival.sigma),
-        Term("step", steps, "arrival_level"),
+        Term("level", level, None, priors.arrival.sigma),
+        Term("shock", shocks, "arrival_shock"),
         Term("season", harmonics, "arrival_season"),
     ]
     return _predictor(
         terms,
         np.concatenate([np.full(BLOCKS, offset), np.zeros(2 * HARMONICS)]),
-        {"arrival_level": priors.arrival_level, "arrival_season": priors.arrival_season},
+        {"arrival_shock": priors.arrival_shock, "arrival_season": priors.arrival_season},
     )
 
 

@@ -34,31 +34,32 @@ class Priors:
 
     Parameters
     ----------
-    tempo : Normal
-        Log total hazard per day in the youngest age bin of a milestone, today: a mean stay of two months, 95 %
-        between a day and nine years.
-    odds : Normal
-        Logit of moving on among the exits there: 60 %, 95 % between 10 and 95 %.
+    moved, lost : Normal
+        Log hazard per day of moving on, and of being lost, in the youngest age bin of a milestone. Correlated between
+        milestones (``predictors.LEVEL_ALIKE``).
     tail : float
-        Shift of the odds in the last, open age bin: what nobody lived long enough to show leans toward loss.
-    tempo_age, odds_age : Scale
+        Shift of the log hazard of moving on in the last, open age bin: what nobody lived long enough to show leans
+        toward loss.
+    moved_age, lost_age : Scale
         Step of the random walk over neighbouring age bins, one a milestone.
-    tempo_group, odds_group : Scale
+    moved_group, lost_group : Scale
         Spread of the groups of a segment column.
-    tempo_shock, odds_shock : Scale
-        Standard deviation of the shock of a full calendar cell.
+    moved_shock, lost_shock : Scale
+        Standard deviation of the shock of a full calendar cell, common to all milestones or of one alone.
     memory : tuple of Memory
         Ways in which shocks last among which the data choose, by the evidence of Laplace's approximation.
-    tempo_season, odds_season : Scale
-        Quarter of the year.
-    tempo_rush, odds_rush : Scale
+    moved_season, lost_season : Scale
+        Quarter of the year, common to all milestones or of one alone.
+    moved_rush, lost_rush : Scale
         Last days of a fiscal quarter.
-    tempo_band, odds_band : Scale
+    moved_band, lost_band : Scale
         Step between neighbouring amount bands.
     arrival : Normal
-        Log of the newest level of weekly arrivals over their recent mean.
-    arrival_level : Scale
-        Step of the log arrival rate from one block of weeks to the next.
+        Log of the level of weekly arrivals over their recent mean.
+    arrival_shock : Scale
+        Standard deviation of the shock of a block of weeks on the log arrival rate.
+    arrival_memory : tuple of Memory
+        Ways in which it lasts among which the data choose.
     arrival_season : Scale
         Coefficients of the yearly season.
     arrival_shape : Scale
@@ -77,15 +78,15 @@ class Priors:
         Gamma prior (events, days) of the rate of reopening of closed deals, a day.
     """
 
-    tempo: Normal = Normal(-4.1, 2.0)
-    odds: Normal = Normal(0.4, 1.3)
+    moved: Normal = Normal(-4.6, 2.2)
+    lost: Normal = Normal(-5.0, 2.2)
     tail: float = -0.5
-    tempo_age: Scale = Scale(0.4)
-    odds_age: Scale = Scale(0.4)
-    tempo_group: Scale = Scale(0.25)
-    odds_group: Scale = Scale(0.3)
-    tempo_shock: Scale = Scale(0.2)
-    odds_shock: Scale = Scale(0.2)
+    moved_age: Scale = Scale(0.4)
+    lost_age: Scale = Scale(0.4)
+    moved_group: Scale = Scale(0.3)
+    lost_group: Scale = Scale(0.3)
+    moved_shock: Scale = Scale(0.2, 0.7)
+    lost_shock: Scale = Scale(0.2, 0.7)
     memory: tuple[Memory, ...] = (
         Memory(0.5, 0.2),
         Memory(0.8, 0.2),
@@ -94,14 +95,21 @@ class Priors:
         Memory(0.95, 0.6),
         Memory(0.99, 0.3),
     )
-    tempo_season: Scale = Scale(0.12)
-    odds_season: Scale = Scale(0.08)
-    tempo_rush: Scale = Scale(0.3)
-    odds_rush: Scale = Scale(0.2)
-    tempo_band: Scale = Scale(0.15)
-    odds_band: Scale = Scale(0.2)
+    moved_season: Scale = Scale(0.12, 0.7)
+    lost_season: Scale = Scale(0.12, 0.7)
+    moved_rush: Scale = Scale(0.3)
+    lost_rush: Scale = Scale(0.3)
+    moved_band: Scale = Scale(0.15)
+    lost_band: Scale = Scale(0.15)
     arrival: Normal = Normal(0.0, 1.5)
-    arrival_level: Scale = Scale(0.12)
+    arrival_shock: Scale = Scale(0.25, 0.6)
+    arrival_memory: tuple[Memory, ...] = (
+        Memory(0.7, 0.3),
+        Memory(0.9, 0.2),
+        Memory(0.9, 0.6),
+        Memory(0.98, 0.1),
+        Memory(0.98, 0.4),
+    )
     arrival_season: Scale = Scale(0.15)
     arrival_shape: Scale = Scale(10.0, 1.0)
     amount: Normal = Normal(0.0, 1.0)
@@ -116,3 +124,8 @@ class Priors:
     ratio: Normal = Normal(-0.05, 0.15)
     ratio_spread: float = 0.2
     reopening: tuple[float, float] = (0.5, 20_000.0)
+
+    @property
+    def memories(self) -> dict[str, tuple[Memory, ...]]:
+        """The choices of memory by kind of predictor."""
+        return {"moved": self.memory, "lost": self.memory, "arrival": self.arrival_memory}

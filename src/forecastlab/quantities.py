@@ -15,11 +15,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import xarray as xr
-from scipy import signal, special
+from scipy import signal
 
 from forecastlab.cells import Cells
 from forecastlab.conjugate import Counts
 from forecastlab.design import Design
+from forecastlab.predictors import STAGE
 from forecastlab.schema import ALL
 from forecastlab.shocks import lasting
 
@@ -65,7 +66,8 @@ def milestone_quantities(
 def faded(posterior: xr.Dataset, design: Design) -> xr.Dataset:
     """Return a posterior whose newest shocks are those expected one cell later: a passing shock is no new normal."""
     found = {}
-    for kind, memory in design.memory.items():
+    for kind in STAGE:
+        memory = design.memory[kind]
         path = posterior[f"{kind}_shock"].copy(deep=True)
         weights, _ = lasting(design.shortness, memory)
         path[:, :, -1] = memory.persistence * (path[:, :, 1:].to_numpy() @ weights)
@@ -81,8 +83,8 @@ def _one(
     segment: str,
     group: tuple[int, int] | None,
 ) -> pd.DataFrame:
-    tempo, odds = (_predictor(kind, cells, posterior, group) for kind in ("tempo", "odds"))
-    arguments = cells, np.exp(np.clip(tempo, -40, 40)), special.expit(odds), destination
+    moving, losing = (np.exp(np.clip(_predictor(kind, cells, posterior, group), -40, 40)) for kind in STAGE)
+    arguments = cells, moving + losing, moving / (moving + losing), destination
     ever = _moved(*arguments, np.array([np.inf]))[..., 0]
     ever_won = _ever_won(ever)
     grid, moved, won = _incidence(*arguments, ever_won)

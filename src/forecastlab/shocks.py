@@ -1,7 +1,8 @@
-"""The shocks of the calendar: what all deals of a milestone share in a quarter, part of it lasting, part of it passing.
+"""The shocks of the calendar: what deals share in a quarter, part of it lasting, part of it passing.
 
 The shock of a cell is the sum of an AR(1), which lasts, and of a noise that is the cell's own: holidays, a batch of
-letters, a fair. Both share one scale; ``Memory`` says how they divide it. The noise of a cell that has only begun is
+letters, a fair. ``Memory`` says how they divide the variance. One such shock is common to all milestones, and each
+milestone has one more of its own. The noise of a cell that has only begun is
 larger, as that of the mean of few weeks is; so the first days of a quarter say little about the rest of it.
 """
 
@@ -73,8 +74,8 @@ def lasting(shortness: Floats, memory: Memory) -> tuple[Floats, float]:
 
 def ahead(
     path: Floats,
-    scale: Floats,
-    alike: Floats,
+    common: Floats,
+    own: Floats,
     shortness: Floats,
     future: Floats,
     memory: Memory,
@@ -85,9 +86,11 @@ def ahead(
     Parameters
     ----------
     path : float array, (sample, milestone, cell)
-    scale : float array, (sample,)
-    alike : float array, (milestone, milestone)
-        Root of the correlation between milestones.
+        Common and own shocks together. Both last in the same way, so together they say all about each.
+    common : float array, (sample,)
+        Standard deviation of the shock that all milestones share.
+    own : float array, (sample, milestone)
+        Standard deviation of a milestone's own shock.
     shortness : float array, (cell,)
         Of the cells of the path.
     future : float array, (1 + ahead,)
@@ -101,7 +104,8 @@ def ahead(
     """
     weights, variance = lasting(shortness, memory)
     samples, k, _ = path.shape
-    fresh = rng.standard_normal((2, len(future), samples, k)) @ alike * scale[:, None]
+    shared = rng.standard_normal((2, len(future), samples, 1)) * common[:, None]
+    fresh = shared + rng.standard_normal((2, len(future), samples, k)) * own
     level = path @ weights + np.sqrt(variance) * fresh[0, 0]
     found = []
     for step, short in enumerate(future):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import product
 from pathlib import Path
 from typing import Final
 
@@ -103,25 +104,27 @@ def inside_view(found: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     return pd.DataFrame(
         {
             f"{what} within {LEVEL:.0%}": [share_inside(table, what) for table in found.values()]
-            for what in ("exits", "moved")
+            for what in ("moved", "lost")
         },
         index=[f"by {name}" for name in found],
     ).round(2)
 
 
 def exits_plot(check: pd.DataFrame) -> Figure:
-    """Plot exits seen (points) against their 80 % posterior predictive intervals, by milestone and cell."""
+    """Plot moves and losses seen (points) against their 80 % posterior predictive intervals, by milestone and cell."""
     names = list(dict.fromkeys(check["milestone"]))
-    figure = Figure(figsize=(10, 2.2 * len(names)), layout="constrained")
-    for axes, name in zip(np.atleast_1d(figure.subplots(len(names), 1)), names, strict=True):
+    figure = Figure(figsize=(11, 2.2 * len(names)), layout="constrained")
+    panels = figure.subplots(len(names), 2, squeeze=False)
+    for axes, (name, what) in zip(panels.ravel(), product(names, ("moved", "lost")), strict=True):
         part = check[check["milestone"] == name]
         place = np.arange(len(part))
-        axes.vlines(place, part["exits_low"], part["exits_high"], color="#7a9cc6", linewidth=6)
-        axes.plot(place, part["exits"], "o", color="#222222", markersize=4)
-        axes.set_title(name, loc="left", fontsize=10, parse_math=False)
-        axes.set_ylabel("exits")
+        axes.vlines(place, part[f"{what}_low"], part[f"{what}_high"], color="#7a9cc6", linewidth=6)
+        axes.plot(place, part[what], "o", color="#222222", markersize=4)
+        axes.set_title(f"{name}: {'moved on' if what == 'moved' else what}", loc="left", fontsize=10, parse_math=False)
+        axes.set_ylabel("deals")
         axes.set_xticks(place)
-    axes.set_xlabel("age bin")
+    for axes in panels[-1]:
+        axes.set_xlabel("age bin")
     return figure
 
 

@@ -50,22 +50,24 @@ def _normal(state):  # type: ignore[no-untyped-def]  # pragma: no cover
 
 @numba.njit(cache=True)
 def _stay(state, k, age, t, combo, band, s, world):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Time of the next exit from milestone k and the age bin there; infinite beyond the horizon."""
-    edges, tempo_age, tempo_group, tempo_band = world[0], world[1], world[3], world[5]
-    tempo_time, slot_end = world[7], world[9]
+    """Time of the next exit from milestone k, the age bin there, and the chance that it is a move; infinite beyond."""
+    edges, moved_age, lost_age, slot_end = world[0], world[1], world[2], world[9]
+    moved_time, lost_time = world[7], world[8]
     state, u = _uniform(state)
     need = -np.log(u)
-    base = tempo_group[s, k, combo] * tempo_band[s, k, band]
+    moved = world[3][s, k, combo] * world[5][s, k, band]
+    lost = world[4][s, k, combo] * world[6][s, k, band]
     horizon = slot_end[-1]
     bin_ = np.searchsorted(edges[k], age, side="right")
     slot = np.searchsorted(slot_end, t, side="right")
     while t < horizon:
-        rate = base * tempo_age[s, k, bin_] * tempo_time[s, k, slot]
+        on = moved * moved_age[s, k, bin_] * moved_time[s, k, slot]
+        rate = on + lost * lost_age[s, k, bin_] * lost_time[s, k, slot]
         to_edge = edges[k, bin_] - age if bin_ < edges.shape[1] else np.inf
         to_slot = slot_end[slot] - t
         step = min(to_edge, to_slot)
         if rate * step >= need:
-            return state, t + need / rate, bin_, slot
+            return state, t + need / rate, bin_, on / rate
         need -= rate * step
         if to_edge <= to_slot:
             age = edges[k, bin_]
@@ -77,7 +79,7 @@ def _stay(state, k, age, t, combo, band, s, world):  # type: ignore[no-untyped-d
         if to_slot <= to_edge:
             t = slot_end[slot]
             slot += 1
-    return state, np.inf, bin_, slot
+    return state, np.inf, bin_, 0.0
 
 
 @numba.njit(cache=True)
@@ -107,20 +109,18 @@ def walk(state, k, age, t, combo, band, late_known, s, world):  # type: ignore[n
     ``late_known`` is the deal's own uniform number against the chance that an amount is known in a milestone; -1 where
     it is known throughout, 2 where it never is.
     """
-    odds_age, odds_group, odds_band, odds_time = world[2], world[4], world[6], world[8]
     destination, known = world[12], world[13]
-    unknown_band = odds_band.shape[2] - 1
+    unknown_band = world[5].shape[2] - 1
     won = destination.shape[3] - 1
     horizon = world[9][-1]
     while k < won:
         seen = band if late_known < known[s, k] else unknown_band
-        state, t, bin_, slot = _stay(state, k, age, t, combo, seen, s, world)
+        state, t, bin_, chance = _stay(state, k, age, t, combo, seen, s, world)
         if t >= horizon:
             return state, np.inf
-        logit = odds_age[s, k, bin_] + odds_group[s, k, combo] + odds_band[s, k, seen] + odds_time[s, k, slot]
         state, u = _uniform(state)
         age = 0.0
-        if u < 1.0 / (1.0 + np.exp(-logit)):
+        if u < chance:
             state, u = _uniform(state)
             step = destination[s, k, bin_]
             k += 1
@@ -233,8 +233,8 @@ def settled_within(  # type: ignore[no-untyped-def]  # pragma: no cover
     The streams are those of ``simulate_open``: a deal that is won here is won there.
     """
     draws = world[1].shape[0]
-    odds_age, odds_group, odds_band, odds_time, known = world[2], world[4], world[6], world[8], world[13]
-    unknown_band = odds_band.shape[2] - 1
+    known = world[13]
+    unknown_band = world[5].shape[2] - 1
     out = np.zeros((2, draws, len(keys)), dtype=np.uint8)
     for s in numba.prange(draws):
         for i in range(len(keys)):
@@ -244,9 +244,8 @@ def settled_within(  # type: ignore[no-untyped-def]  # pragma: no cover
             _, t = walk(start, k, age[i], 0.0, c, band[i], late, s, world)
             out[1, s, i] = t <= days
             seen = band[i] if late < known[s, k] else unknown_band
-            state, t, bin_, slot = _stay(start, k, age[i], 0.0, c, seen, s, world)
+            state, t, _, chance = _stay(start, k, age[i], 0.0, c, seen, s, world)
             if t <= days:
-                logit = odds_age[s, k, bin_] + odds_group[s, k, c] + odds_band[s, k, seen] + odds_time[s, k, slot]
                 state, u = _uniform(state)
-                out[0, s, i] = u < 1.0 / (1.0 + np.exp(-logit))
+                out[0, s, i] = u < chance
     return out

@@ -23,11 +23,12 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-from scipy import linalg, sparse, special
+from scipy import linalg, sparse
 
-from forecastlab.design import Design
+from forecastlab.design import Design, arrival_offset
+from forecastlab.entries import Entries
 from forecastlab.grid import Grid
-from forecastlab.predictors import Predictor, stage_predictor
+from forecastlab.predictors import STAGE, Predictor, arrival_predictor, stage_predictor
 from forecastlab.priors import Priors
 from forecastlab.shocks import Memory
 
@@ -65,20 +66,28 @@ class Whitening:
     evidence: float
 
 
-def choose_memory(design: Design, grid: Grid, priors: Priors) -> dict[str, Memory]:
-    """Return the memories of the calendar shocks with the largest evidence, for ``tempo`` and ``odds``.
+def choose_memory(design: Design, grid: Grid, entries: Entries, priors: Priors) -> dict[str, Memory]:
+    """Return the memories of the shocks with the largest evidence, for ``moved``, ``lost`` and ``arrival``.
 
     Parameters
     ----------
     design : Design
         With any memory.
     grid : Grid
+    entries : Entries
     priors : Priors
     """
+    offset = arrival_offset(entries)
     chosen = {}
-    for kind, local in _stage_locals(design).items():
-        found = {r: _whiten(stage_predictor(kind, grid, priors, r), local).evidence for r in priors.memory}
-        chosen[kind] = max(found, key=lambda r: found[r])
+    for kind, local in {**_stage_locals(design), "arrival": _arrival_local(design)}.items():
+        found = {}
+        for memory in priors.memories[kind]:
+            if kind in STAGE:
+                predictor = stage_predictor(kind, grid, priors, memory)
+            else:
+                predictor = arrival_predictor(entries, offset, priors, memory)
+            found[memory] = _whiten(predictor, local).evidence
+        chosen[kind] = max(found, key=lambda memory: found[memory])
     return chosen
 
 
@@ -173,24 +182,17 @@ def _stage_locals(design: Design) -> dict[str, Local]:
     cells, terms = design.index.shape
     rows = np.repeat(np.arange(cells), terms)
     x = sparse.csr_array((np.ones(cells * terms), (rows, design.index.ravel())), shape=(cells, design.layout.size))
-    ended = np.flatnonzero(design.exits > 0)
-    x_ended = x[ended]
 
-    def tempo(theta: Floats) -> tuple[float, Floats, Floats]:
-        log_hazard = np.clip(x @ theta, -50, 50)
-        expected = design.exposure * np.exp(log_hazard)
-        value = float(design.exits @ log_hazard - expected.sum())
-        return value, x.T @ (design.exits - expected), (x.T @ (x.multiply(expected[:, None]).tocsr())).toarray()
+    def hazard(events: Floats) -> Local:
+        def local(theta: Floats) -> tuple[float, Floats, Floats]:
+            log_hazard = np.clip(x @ theta, -50, 50)
+            expected = design.exposure * np.exp(log_hazard)
+            value = float(events @ log_hazard - expected.sum())
+            return value, x.T @ (events - expected), (x.T @ (x.multiply(expected[:, None]).tocsr())).toarray()
 
-    def odds(theta: Floats) -> tuple[float, Floats, Floats]:
-        logit = np.clip(x_ended @ theta, -50, 50)
-        share = special.expit(logit)
-        n, m = design.exits[ended], design.moved[ended]
-        information = x_ended.multiply((n * share * (1 - share))[:, None]).tocsr()
-        value = float(m @ logit - n @ np.logaddexp(0.0, logit))
-        return value, x_ended.T @ (m - n * share), (x_ended.T @ information).toarray()
+        return local
 
-    return {"tempo": tempo, "odds": odds}
+    return {kind: hazard(design.events(kind)) for kind in STAGE}
 
 
 def _arrival_local(design: Design, shape: float = 10.0) -> Local:
