@@ -198,8 +198,9 @@ def _shocks(
 
 
 def _scale(posterior: xr.Dataset, name: str) -> Floats:
-    position = list(posterior["scaled"].to_numpy()).index(name)
-    return np.asarray(posterior["scale"].to_numpy()[:, position])
+    """Draws of a learned scale; 0 where it is not part of the model."""
+    found = posterior["scale"].to_numpy()[:, posterior["scaled"].to_numpy() == name]
+    return np.asarray(found[:, 0] if found.shape[1] else np.zeros(len(found)))
 
 
 def _amounts(

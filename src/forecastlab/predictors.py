@@ -153,6 +153,7 @@ def stage_predictor(kind: str, grid: Grid, priors: Priors, memory: Memory) -> Pr
     for number in range(len(grid.groups)):
         terms += _group_terms(layout, number)
     terms += [*_calendar_terms(layout, grid, memory), *_band_terms(layout, grid), *_rush_terms(layout, grid)]
+    terms = [term for term in terms if (term.scale or "").split(".")[0] not in priors.without]
     offset = base.mu * _all_ages(layout).sum(axis=1)
     if kind == "moved":
         offset = offset + priors.tail * tails
@@ -275,6 +276,7 @@ def arrival_predictor(entries: Entries, offset: float, priors: Priors, memory: M
         Term("shock", shocks, "arrival_shock"),
         Term("season", harmonics, "arrival_season"),
     ]
+    terms = [term for term in terms if term.scale not in priors.without]
     return _predictor(
         terms,
         np.concatenate([np.full(BLOCKS, offset), np.zeros(2 * HARMONICS)]),

@@ -8,8 +8,12 @@ zero, where hierarchical models are hard to sample and where no real company liv
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from forecastlab.shocks import Memory
+
+# Parts of the model that can be left out, to see what each is worth (``Priors.without``).
+SWITCHES: Final = ("age", "group", "shock", "season", "band", "rush", "arrival_shock", "arrival_season")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +80,8 @@ class Priors:
         Log of signed over quoted amount where it changed; ``ratio_spread`` its standard deviation a priori.
     reopening : tuple of float
         Gamma prior (events, days) of the rate of reopening of closed deals, a day.
+    without : tuple of str
+        Parts left out, of ``SWITCHES``.
     """
 
     moved: Normal = Normal(-4.6, 2.2)
@@ -124,6 +130,7 @@ class Priors:
     ratio: Normal = Normal(-0.05, 0.15)
     ratio_spread: float = 0.2
     reopening: tuple[float, float] = (0.5, 20_000.0)
+    without: tuple[str, ...] = ()
 
     @property
     def memories(self) -> dict[str, tuple[Memory, ...]]:
