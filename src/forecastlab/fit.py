@@ -37,6 +37,8 @@ class Sampler:
     """Settings of the sampler.
 
     The retry multiplies ``draws`` and ``tune``, and raises ``target_accept`` where steps went wrong (``STEPPING``).
+    Where the fit is not ``judged``, nothing is repeated or refused: for comparisons of many short runs, never for a
+    forecast that is shown.
     """
 
     draws: int = 1000
@@ -46,6 +48,7 @@ class Sampler:
     target_accept: float = 0.7
     retry_factor: int = 3
     retry_target_accept: float = 0.95
+    judged: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +104,8 @@ def fit(design: Design, white: Mapping[str, Whitening], priors: Priors, sampler:
     sampled = [_sampled(block, design, white, priors, sampler, s) for block, s in zip(blocks, seeds, strict=True)]
     found = worst([part.found for part in sampled])
     retried = tuple(gate for gate in found["gate"] if any(gate in part.retried for part in sampled))
-    refuse_gross(found, retried)
+    if sampler.judged:
+        refuse_gross(found, retried)
     values = {name: value for part in sampled for name, value in part.values.items()}
     tree = {"posterior": _tables(values, design), "sample_stats": _together([part.stats for part in sampled])}
     return Fit(xr.DataTree.from_dict(tree), found, "ok" if bool(found["passed"].all()) else "watermarked", retried)
@@ -123,7 +127,7 @@ def _sampled(
         values = named(block, tree["posterior"]["q"].to_numpy(), design, priors.arrival_shape)
         values |= {f"effect_{kind}": _effects(values, kind, design, white[kind]) for kind in block.kinds}
         found = gates(_judged(values), tree["sample_stats"].to_dataset())
-        if found["passed"].all() or factor > 1:
+        if found["passed"].all() or factor > 1 or not sampler.judged:
             break
         retried = tuple(found.loc[~found["passed"], "gate"])
         # Too few independent draws want more of them; smaller steps help only where steps went wrong.
