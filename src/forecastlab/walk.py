@@ -14,6 +14,7 @@ import numpy as np
 
 OPEN_ROLE: Final = 1
 NEW_ROLE: Final = 2
+MORE_ROLE: Final = 3
 
 _GOLDEN: Final = np.uint64(0x9E3779B97F4A7C15)
 _MIX1: Final = np.uint64(0xBF58476D1CE4E5B9)
@@ -248,4 +249,32 @@ def settled_within(  # type: ignore[no-untyped-def]  # pragma: no cover
             if t <= days:
                 state, u = _uniform(state)
                 out[0, s, i] = u < chance
+    return out
+
+
+@numba.njit(cache=True, parallel=True)
+def simulate_more(  # type: ignore[no-untyped-def]  # pragma: no cover
+    seed, chosen, deals, days, mix, band_edges, world, money
+):
+    """Revenue and wins within so many days of a deal that proves a milestone now: (2, chosen draw, milestone).
+
+    Means over ``deals`` deals with the groups and first amounts of new ones.
+    """
+    k_all = world[12].shape[3] - 1
+    out = np.zeros((2, len(chosen), k_all))
+    for j in numba.prange(len(chosen)):
+        s = chosen[j]
+        for k in range(k_all):
+            for i in range(deals):
+                state = _start(seed, s, k * 10_000_000 + i, MORE_ROLE)
+                state, u = _uniform(state)
+                combo = min(np.searchsorted(mix[s], u), mix.shape[1] - 1)
+                state, late = _uniform(state)
+                state, first = _first_amount(state, combo, s, money)
+                band = np.searchsorted(band_edges, first, side="right")
+                state, t = walk(state, k, 0.0, 0.0, combo, band, late, s, world)
+                if t <= days:
+                    state, signed = _signed(state, first, k, combo, s, money)
+                    out[0, j, k] += signed / deals
+                    out[1, j, k] += 1.0 / deals
     return out
