@@ -84,7 +84,7 @@ def place(grid: Grid, state: int, age: float, time: float) -> tuple[int, int, in
 
 
 def log_likelihood(spells: pd.DataFrame, grid: Grid, hazard: dict[str, np.ndarray]) -> float:
-    """Integrate the hazards over each spell, and add the log density of how it ended."""
+    """Integrate both hazards over each spell, and add the log of the one by which it ended."""
     total = 0.0
     for row in spells.itertuples():
         edges = [row.start + edge for edge in grid.age_edges[row.state]]
@@ -96,25 +96,26 @@ def log_likelihood(spells: pd.DataFrame, grid: Grid, hazard: dict[str, np.ndarra
         for lo, hi in pairwise(cuts):
             middle = (lo + hi) / 2
             cell = (row.state, *place(grid, row.state, middle - row.start, middle), band, level)
-            total -= (hi - lo) * np.exp(hazard["tempo"][cell])
+            total -= (hi - lo) * (np.exp(hazard["moved"][cell]) + np.exp(hazard["lost"][cell]))
         if row.exit != rp.STAYED:
-            share = 1 / (1 + np.exp(-hazard["odds"][cell]))
-            total += hazard["tempo"][cell] + np.log(share if row.exit == rp.MOVED else 1 - share)
+            total += hazard["moved" if row.exit == rp.MOVED else "lost"][cell]
     return total
 
 
 def from_cells(cells: Cells, hazard: dict[str, np.ndarray]) -> float:
     rows = cells.rows
     where = tuple(rows[c].to_numpy() for c in ("milestone", "age", "calendar", "rush", "band", "group_0"))
-    tempo, odds = hazard["tempo"][where], hazard["odds"][where]
-    n, m, exposure = (rows[c].to_numpy() for c in ("exits", "moved", "exposure"))
-    return float((n * tempo - exposure * np.exp(tempo) + m * odds - n * np.logaddexp(0, odds)).sum())
+    moved, exposure = rows["moved"].to_numpy(), rows["exposure"].to_numpy()
+    events = {"moved": moved, "lost": rows["exits"].to_numpy() - moved}
+    return float(
+        sum((n * hazard[kind][where] - exposure * np.exp(hazard[kind][where])).sum() for kind, n in events.items())
+    )
 
 
 def hazards(seed: int, grid: Grid) -> dict[str, np.ndarray]:
     rng = np.random.default_rng(seed)
     shape = (K, AGE_BINS, grid.n_calendar, 2, grid.n_bands, 3)
-    return {"tempo": rng.normal(-4, 1, shape), "odds": rng.normal(0.4, 1.5, shape)}
+    return {"moved": rng.normal(-4, 1, shape), "lost": rng.normal(-4.4, 1.5, shape)}
 
 
 @settings(max_examples=150, deadline=None)

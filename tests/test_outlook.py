@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from worlds import RATES, SHARES, World, chain, laplace_sample, near, p_signed, run_open, some_deals
+from worlds import RATES, SHARES, World, chain, laplace_sample, moved_by, near, p_signed, run_open, some_deals
 
 from forecastlab import fit as fitting
 from forecastlab import pipeline, walk
@@ -47,25 +47,28 @@ def test_an_exponential_chain_has_its_closed_form(milestone: int, days: float) -
     assert (won <= moved).all(), "a deal that is won has moved on"
 
 
-def test_the_age_of_a_deal_decides_its_hazard() -> None:
-    """Twice the hazard from day 40 on: a deal of 40 days leaves like one of a chain twice as fast."""
-    plain = chain(DRAWS, (0.01,), (0.6,))
-    world = replace(
-        plain, edges=np.array([[40.0]]), hazard=np.array([[0.01, 0.02]]), odds=np.repeat(plain.odds, 2, axis=1)
-    )
+def test_the_age_of_a_deal_decides_its_hazards() -> None:
+    """From day 40 on deals move on twice as fast and are lost half as fast."""
+    moved, lost = np.array([[0.006, 0.012]]), np.array([[0.004, 0.002]])
+    world = replace(chain(DRAWS, (0.01,), (0.6,)), edges=np.array([[40.0]]), moved=moved, lost=lost)
     young, _ = _within(world, some_deals(80, age=0.0))
     old, _ = _within(world, some_deals(80, age=40.0))
-    assert near(old.mean(), 0.6 * (1 - np.exp(-0.02 * 90)), old.size)
-    assert near(young.mean(), 0.6 * (1 - np.exp(-0.01 * 40 - 0.02 * 50)), young.size)
+    assert near(old.mean(), 0.012 / 0.014 * (1 - np.exp(-0.014 * 90)), old.size)
+    assert near(young.mean(), float(moved_by(moved[0], lost[0], np.array([40.0, 50.0]))[-1]), young.size)
 
 
-def test_an_unknown_amount_has_its_own_band() -> None:
-    world = chain(DRAWS)
-    world = replace(world, tempo_band=np.tile([1.0, 0.2], (3, 1)))
+@pytest.mark.parametrize("kind", ["moved", "lost"])
+def test_an_unknown_amount_has_its_own_band(kind: str) -> None:
+    """The band slows one of the two risks, which leaves more, or fewer, to the other."""
+    plain = chain(DRAWS)
+    world = replace(plain, **{f"{kind}_band": np.tile([1.0, 0.2], (3, 1))})
     known, _ = _within(world, some_deals(60))
     unknown, _ = _within(world, some_deals(60, amount=np.nan))
+    moved, lost = RATES[0] * SHARES[0], RATES[0] * (1 - SHARES[0])
     assert near(known.mean(), SHARES[0] * (1 - np.exp(-RATES[0] * 90)), known.size)
-    assert near(unknown.mean(), SHARES[0] * (1 - np.exp(-0.2 * RATES[0] * 90)), unknown.size)
+    moved, lost = (0.2 * moved, lost) if kind == "moved" else (moved, 0.2 * lost)
+    expected = moved / (moved + lost) * (1 - np.exp(-(moved + lost) * 90))
+    assert near(unknown.mean(), expected, unknown.size)
 
 
 @pytest.mark.parametrize("reopening", [0.0, 0.02])

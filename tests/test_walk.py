@@ -14,7 +14,20 @@ import pandas as pd
 import pytest
 from scipy import stats
 from scipy.linalg import expm
-from worlds import RATES, SHARES, SLOTS, chain, money, near, next_only, p_signed, run_new, run_open, some_deals
+from worlds import (
+    RATES,
+    SHARES,
+    SLOTS,
+    chain,
+    money,
+    moved_by,
+    near,
+    next_only,
+    p_signed,
+    run_new,
+    run_open,
+    some_deals,
+)
 
 from forecastlab import walk
 
@@ -75,19 +88,12 @@ def test_new_deals_enter_where_the_entry_shares_say() -> None:
 
 
 def test_hazards_by_age_are_conditional_on_the_age_reached() -> None:
-    edges, hazard = np.array([[20.0, 50.0]]), np.array([[0.001, 0.05, 0.004]])
-    one = replace(chain(DRAWS, (1.0,), (0.75,), np.array([25.0, 90.0])), edges=edges, hazard=hazard)
-    one = replace(one, odds=np.log(np.array([[3.0, 1.0, 1 / 3]])))
+    edges, moved, lost = np.array([[20.0, 50.0]]), np.array([[0.001, 0.02, 0.001]]), np.array([[3e-4, 0.03, 0.003]])
+    one = replace(chain(DRAWS, (1.0,), (0.5,), np.array([25.0, 90.0])), edges=edges, moved=moved, lost=lost)
 
     def exact(age: float, end: float) -> float:
-        bounds, share = [0.0, 20.0, 50.0, np.inf], [0.75, 0.5, 0.25]
-        survival, won = 1.0, 0.0
-        for b in range(3):
-            stay = max(0.0, min(bounds[b + 1], age + end) - max(bounds[b], age))
-            gone = survival * -np.expm1(-hazard[0, b] * stay)
-            won += share[b] * gone
-            survival -= gone
-        return won
+        bounds = np.clip([0.0, 20.0, 50.0, np.inf], age, age + end)
+        return float(moved_by(moved[0], lost[0], np.diff(bounds))[-1])
 
     for age in (0.0, 19.999, 20.0, 35.0, 300.0):
         wins = run_open(one, some_deals(1, age=age))[1].mean(axis=0).cumsum()
@@ -95,31 +101,47 @@ def test_hazards_by_age_are_conditional_on_the_age_reached() -> None:
         assert near(wins[1], exact(age, 90.0), DRAWS), age
 
 
-def test_a_rush_slot_multiplies_the_hazard_for_as_long_as_it_lasts() -> None:
-    rush = np.array([[1.0, 6.0, 1.0, 0.0]])
+def test_a_slot_multiplies_each_hazard_for_as_long_as_it_lasts() -> None:
+    moved, lost = np.array([[1.0, 6.0, 1.0, 0.0]]), np.array([[1.0, 0.5, 4.0, 1.0]])
     slots = np.array([40.0, 54.0, 90.0, 200.0])
-    one = replace(chain(DRAWS, (0.01,), (0.6,), slots), tempo_time=rush)
+    one = replace(chain(DRAWS, (0.01,), (0.6,), slots), moved_time=moved, lost_time=lost)
     wins = run_open(one, some_deals(1))[1].mean(axis=0)
-    spent = np.cumsum(0.01 * rush[0] * np.diff(slots, prepend=0.0))
-    expected = 0.6 * np.diff(-np.expm1(-spent), prepend=0.0)
+    expected = np.diff(moved_by(0.006 * moved[0], 0.004 * lost[0], np.diff(slots, prepend=0.0)), prepend=0.0)
     assert all(near(found, e, DRAWS) for found, e in zip(wins, expected, strict=True)), (wins, expected)
     assert wins[3] == 0.0, "a hazard of zero lets nothing happen"
 
 
 def test_ages_and_slots_are_cut_together() -> None:
-    edges, hazard = np.array([[30.0]]), np.array([[0.002, 0.03]])
-    slots = np.array([10.0, 30.0, 60.0])
+    moved, lost = np.array([[0.001, 0.02]]), np.array([[0.002, 0.005]])
     one = replace(
-        chain(DRAWS, (1.0,), (0.5,), slots),
-        edges=edges,
-        hazard=hazard,
-        odds=np.zeros((1, 2)),
-        tempo_time=np.array([[1.0, 3.0, 0.5]]),
+        chain(DRAWS, (1.0,), (0.5,), np.array([10.0, 30.0, 60.0])),
+        edges=np.array([[30.0]]),
+        moved=moved,
+        lost=lost,
+        moved_time=np.array([[1.0, 3.0, 0.5]]),
+        lost_time=np.array([[2.0, 1.0, 3.0]]),
     )
     wins = run_open(one, some_deals(1, age=10.0))[1].mean(axis=0).cumsum()
-    spent = np.cumsum([0.002 * 10, 0.002 * 3 * 10 + 0.03 * 3 * 10, 0.03 * 0.5 * 30])
-    for found, s in zip(wins, spent, strict=True):
-        assert near(found, 0.5 * -np.expm1(-s), DRAWS)
+    # The deal is 30 days old on day 20: slots end on days 10, 30 and 60.
+    by_hand = moved_by(
+        np.array([0.001, 0.001 * 3, 0.02 * 3, 0.02 * 0.5]),
+        np.array([0.002 * 2, 0.002, 0.005, 0.005 * 3]),
+        np.array([10.0, 10.0, 10.0, 30.0]),
+    )[[0, 2, 3]]
+    assert all(near(found, e, DRAWS) for found, e in zip(wins, by_hand, strict=True)), (wins, by_hand)
+
+
+@pytest.mark.parametrize("kind", ["moved", "lost"])
+@pytest.mark.parametrize("part", ["", "_band", "_group", "_time"])
+def test_each_factor_reaches_its_own_risk_and_no_other(kind: str, part: str) -> None:
+    """Competing exponentials: by day t, moved / (moved + lost) x (1 - exp(-(moved + lost) t)) have moved on."""
+    slots = np.array([20.0, 100.0])
+    plain = chain(DRAWS, (0.02,), (0.6,), slots)
+    one = replace(plain, **{kind + part: getattr(plain, kind + part) * 4.0})
+    wins = run_open(one, some_deals(1))[1].mean(axis=0).cumsum()
+    moved, lost = (0.048, 0.008) if kind == "moved" else (0.012, 0.032)
+    for found, end in zip(wins, slots, strict=True):
+        assert near(found, moved / (moved + lost) * (1 - np.exp(-(moved + lost) * end)), DRAWS)
 
 
 def test_skips_go_where_the_destinations_say() -> None:
@@ -135,11 +157,7 @@ def test_skips_go_where_the_destinations_say() -> None:
 def test_lost_deals_come_back_at_the_rate_of_their_age() -> None:
     slots = np.array([20.0, 45.0, 80.0])
     # Once back in its milestone the deal is signed at once, for certain: the time of signature is that of reopening.
-    one = replace(
-        chain(DRAWS, (1e6,), (0.5,), slots),
-        odds=np.array([[50.0]]),
-        reopening=np.array([0.03, 0.005]),
-    )
+    one = replace(chain(DRAWS, (1e6,), (1.0,), slots), reopening=np.array([0.03, 0.005]))
     wins = run_open(one, some_deals(1, lost=True, age=20.0))[1].mean(axis=0).cumsum()
     spent = np.array([0.03 * min(t, 30.0) + 0.005 * max(t - 30.0, 0.0) for t in slots])
     for found, s in zip(wins, spent, strict=True):
@@ -160,7 +178,7 @@ def test_deals_lost_in_the_future_come_back_too() -> None:
 
 
 # --- amounts ------------------------------------------------------------------------------------------------------
-SURE = {"rates": (50.0,), "shares": (1 - 1e-15,), "slots": np.array([10.0])}
+SURE = {"rates": (50.0,), "shares": (1.0,), "slots": np.array([10.0])}
 
 
 def _signed(amount: float, **changes: float) -> np.ndarray:
@@ -194,14 +212,14 @@ def test_the_ratio_is_that_of_the_milestone_where_the_amount_was_quoted() -> Non
     paid = list(money(500, 3))
     paid[3] = np.tile([1.0, 0.0, 1.0], (500, 1))
     paid[4] = np.full((500, 3), np.log(0.5))
-    quick = chain(500, (9.0, 9.0, 9.0), (1 - 1e-15,) * 3)
+    quick = chain(500, (9.0, 9.0, 9.0), (1.0,) * 3)
     deals = some_deals(1, milestone=1)
     assert run_open(quick, deals, tuple(paid))[0].sum(axis=1) == pytest.approx(50.0)
     assert run_open(quick, some_deals(1, milestone=2), tuple(paid))[0].sum(axis=1) == pytest.approx(100.0)
 
 
 def test_a_deal_without_amount_walks_in_the_band_of_unknown_amounts() -> None:
-    slow = replace(chain(4_000, (0.5,), (1 - 1e-15,), np.array([20.0])), tempo_band=np.array([[1.0, 0.0]]))
+    slow = replace(chain(4_000, (0.5,), (1.0,), np.array([20.0])), moved_band=np.array([[1.0, 0.0]]))
     assert run_open(slow, some_deals(1))[1].mean() > 0.99
     assert run_open(slow, some_deals(1, amount=np.nan, band=1))[1].sum() == 0.0
 
@@ -209,7 +227,7 @@ def test_a_deal_without_amount_walks_in_the_band_of_unknown_amounts() -> None:
 def test_new_deals_know_their_amount_with_the_chance_of_the_milestone() -> None:
     # The band of unknown amounts never moves: the share of wins is the share of known amounts.
     world = replace(
-        chain(DRAWS, (50.0,), (1 - 1e-15,), np.array([20.0])), tempo_band=np.array([[1.0, 0.0]]), known=np.array([0.35])
+        chain(DRAWS, (50.0,), (1.0,), np.array([20.0])), moved_band=np.array([[1.0, 0.0]]), known=np.array([0.35])
     )
     assert near(run_new(world, np.array([1]), np.array([1.0, 1.0]))[1].mean(), 0.35, DRAWS)
 

@@ -29,33 +29,36 @@ class World:
 
     draws: int
     edges: np.ndarray  # (K, edge)
-    hazard: np.ndarray  # (K, age)
-    odds: np.ndarray  # (K, age)
+    moved: np.ndarray  # (K, age) hazard a day of moving on
+    lost: np.ndarray  # (K, age) and of being lost
     slots: np.ndarray
-    tempo_time: np.ndarray  # (K, slot)
+    moved_time: np.ndarray  # (K, slot) factors of the hazards
+    lost_time: np.ndarray
     destination: np.ndarray  # (K, K + 1) cumulative
     known: np.ndarray  # (K,)
-    tempo_band: np.ndarray  # (K, band)
+    moved_band: np.ndarray  # (K, band) factors of the hazards
+    lost_band: np.ndarray
+    moved_group: np.ndarray  # (K, combination of groups) factors of the hazards; the deals have the first one
+    lost_group: np.ndarray
     reopen_edges: np.ndarray
     reopening: np.ndarray  # (bin,)
 
     def arrays(self) -> tuple[np.ndarray, ...]:
-        k, ages = self.hazard.shape
-        bands = self.tempo_band.shape[1]
+        ages = self.moved.shape[1]
 
         def each(table: np.ndarray) -> np.ndarray:
             return np.ascontiguousarray(np.broadcast_to(table, (self.draws, *table.shape)))
 
         return (
             self.edges,
-            each(self.hazard),
-            each(self.odds),
-            each(np.ones((k, 1))),
-            each(np.zeros((k, 1))),
-            each(self.tempo_band),
-            each(np.zeros((k, bands))),
-            each(self.tempo_time),
-            each(np.zeros((k, len(self.slots)))),
+            each(self.moved),
+            each(self.lost),
+            each(self.moved_group),
+            each(self.lost_group),
+            each(self.moved_band),
+            each(self.lost_band),
+            each(self.moved_time),
+            each(self.lost_time),
             self.slots,
             self.reopen_edges,
             each(self.reopening),
@@ -67,18 +70,26 @@ class World:
 def chain(
     draws: int, rates: tuple[float, ...] = RATES, shares: tuple[float, ...] = SHARES, slots: np.ndarray = SLOTS
 ) -> World:
-    """An exponential chain: constant hazards, known odds, moves to the next milestone only, nothing comes back."""
+    """An exponential chain: constant hazards, moves to the next milestone only, nothing comes back.
+
+    ``rates`` of leaving a milestone at all, both risks together, and ``shares`` of moves among those that leave.
+    """
     k = len(rates)
+    rate, share = np.array(rates)[:, None], np.array(shares)[:, None]
     return World(
         draws=draws,
         edges=np.zeros((k, 0)),
-        hazard=np.array(rates)[:, None],
-        odds=np.log(np.array(shares) / (1 - np.array(shares)))[:, None],
+        moved=rate * share,
+        lost=rate * (1 - share),
         slots=slots,
-        tempo_time=np.ones((k, len(slots))),
+        moved_time=np.ones((k, len(slots))),
+        lost_time=np.ones((k, len(slots))),
         destination=next_only(k),
         known=np.ones(k),
-        tempo_band=np.ones((k, 2)),
+        moved_band=np.ones((k, 2)),
+        lost_band=np.ones((k, 2)),
+        moved_group=np.ones((k, 1)),
+        lost_group=np.ones((k, 1)),
         reopen_edges=np.array([50.0]),
         reopening=np.zeros(2),
     )
@@ -112,7 +123,7 @@ def run_open(
         np.zeros((1, 0), dtype=np.int64),
         1,
         world.arrays(),
-        paid or money(world.draws, len(world.hazard)),
+        paid or money(world.draws, len(world.moved)),
     )
     return np.asarray(out)[..., 0]
 
@@ -128,7 +139,7 @@ def run_new(world: World, arrivals: np.ndarray, entry: np.ndarray, seed: int = 1
         np.zeros((1, 0), dtype=np.int64),
         1,
         world.arrays(),
-        money(world.draws, len(world.hazard), **changes),
+        money(world.draws, len(world.moved), **changes),
     )
     return np.asarray(out)[..., 0]
 
@@ -149,6 +160,17 @@ def generator(rates: tuple[float, ...], shares: tuple[float, ...], cumulative: n
         q[i, k + 1] = rate * (1 - share)
         q[i, i] = -rate
     return q
+
+
+def moved_by(moved: np.ndarray, lost: np.ndarray, days: np.ndarray) -> np.ndarray:
+    """Cumulative incidence of moving on at the ends of pieces of time with constant hazards of both risks: (piece,).
+
+    Of what is left at the start of a piece, moved / (moved + lost) x (1 - exp(-(moved + lost) days)) moves on in it.
+    """
+    rate = moved + lost
+    left = np.append(1.0, np.exp(-np.cumsum(rate * days)))[:-1]
+    share = np.divide(moved, rate, out=np.zeros_like(rate), where=rate > 0)
+    return np.asarray(np.cumsum(left * share * -np.expm1(-rate * days)))
 
 
 def p_signed(
