@@ -13,6 +13,8 @@ from forecastlab.grid import UNSEEN, Grid
 from forecastlab.predictors import (
     ALIKE,
     HARMONICS,
+    LEVEL_ALIKE,
+    STAGE,
     Predictor,
     alike_root,
     amount_predictors,
@@ -22,13 +24,15 @@ from forecastlab.predictors import (
     stage_layout,
     stage_predictor,
 )
-from forecastlab.priors import Priors
+from forecastlab.priors import SWITCHES, Priors, Scale
 from forecastlab.shocks import Memory
 
 PRIORS = Priors()
 MEMORY = Memory(0.8, 0.3)
 K = 3
 REGIONS = ("north", "south", "west")
+PARTS = ("age", "group", "shock", "season", "band", "rush")  # of a stage predictor, with learned scales
+OWN = tuple(f"{name}.{k}" for name in ("shock", "season") for k in range(K))  # calendar of each milestone alone
 
 
 def grid_of(
@@ -52,9 +56,9 @@ def grid_of(
     )
 
 
-def prior(predictor: Predictor, term: str, scale: float = 1.0) -> np.ndarray:
-    """Covariance of the entries that one term implies with all learned scales equal."""
-    sd = predictor.deviations(np.full(len(predictor.scales), scale))
+def prior(predictor: Predictor, term: str, scale: float = 1.0, **others: float) -> np.ndarray:
+    """Covariance of the entries that one term implies with all learned scales equal, or as named (``_`` for a dot)."""
+    sd = predictor.deviations(np.array([others.get(name.replace(".", "_"), scale) for name in predictor.scales]))
     reach = predictor.only(term) * sd
     return reach @ reach.T
 
@@ -69,7 +73,7 @@ def block(covariance: np.ndarray, grid: Grid, part: str) -> np.ndarray:
     return covariance[here, here].reshape(rows, columns, rows, columns)
 
 
-def stage(grid: Grid, kind: str = "tempo", memory: Memory = MEMORY) -> Predictor:
+def stage(grid: Grid, kind: str = "moved", memory: Memory = MEMORY) -> Predictor:
     return stage_predictor(kind, grid, PRIORS, memory)
 
 
@@ -83,10 +87,12 @@ def test_contrasts_are_orthonormal_and_sum_to_zero(levels: int) -> None:
 
 
 @pytest.mark.parametrize("k", [1, 2, 5, 10])
-def test_effects_are_alike_between_milestones(k: int) -> None:
-    root = alike_root(k)
+@pytest.mark.parametrize("alike", [0.0, 0.3, 0.8])
+def test_effects_are_alike_between_milestones(k: int, alike: float) -> None:
+    root = alike_root(k, alike)
     assert root.shape == (k, k)
-    np.testing.assert_allclose(root.T @ root, (1 - ALIKE) * np.eye(k) + ALIKE, atol=1e-12)
+    np.testing.assert_allclose(root.T @ root, (1 - alike) * np.eye(k) + alike, atol=1e-12)
+    np.testing.assert_array_equal(alike_root(k), alike_root(k, ALIKE))
 
 
 def test_spans() -> None:
@@ -108,7 +114,7 @@ def test_layout_tiles_the_entries() -> None:
 
 
 def test_shapes_and_labels_agree() -> None:
-    for kind in ("tempo", "odds"):
+    for kind in STAGE:
         predictor = stage(grid_of(), kind)
         entries, effects = predictor.map.shape
         assert entries == stage_layout(grid_of()).size == len(predictor.offset)
@@ -128,29 +134,64 @@ def test_every_effect_reaches_something_and_the_constant_entry_is_zero() -> None
 def test_terms_add_up_to_the_map() -> None:
     predictor = stage(grid_of())
     terms = {label.split("[")[0] for label in predictor.labels}
-    assert terms == {"base", "age0", "age1", "c0", "shock", "season", "earlier", "band", "rush"}
-    np.testing.assert_array_equal(sum(predictor.only(term) for term in terms), predictor.map)
+    own = {f"{name}.{k}" for name in ("shock", "season") for k in range(K)}
+    whole = {"base", "age0", "age1", "c0", "shock", "season", "earlier", "band", "rush"}
+    assert terms == own | whole
+    np.testing.assert_array_equal(sum(predictor.only(term) for term in whole), predictor.map)
 
 
-def test_scales_and_their_priors_by_name() -> None:
-    predictor = stage(grid_of(), "odds")
-    medians = dict(zip(predictor.scales, predictor.medians, strict=True))
-    assert medians == {
-        "age.0": PRIORS.odds_age.median,
-        "age.1": PRIORS.odds_age.median,
-        "group.0": PRIORS.odds_group.median,
-        "shock": PRIORS.odds_shock.median,
-        "season": PRIORS.odds_season.median,
-        "band": PRIORS.odds_band.median,
-        "rush": PRIORS.odds_rush.median,
-    }
+@pytest.mark.parametrize("kind", STAGE)
+def test_scales_and_their_priors_by_name(kind: str) -> None:
+    given = {f"{kind}_{name}": Scale(0.01 * i, 0.1 * i) for i, name in enumerate(PARTS, start=1)}
+    predictor = stage_predictor(kind, grid_of(), replace(PRIORS, **given), MEMORY)  # type: ignore[arg-type]
+    names = [*("age.0", "age.1", "group.0", "shock", "season", "band", "rush"), *OWN]
+    assert sorted(predictor.scales) == sorted(names)
+    for name, median, spread in zip(predictor.scales, predictor.medians, predictor.spreads, strict=True):
+        number = 1 + PARTS.index(name.split(".")[0])
+        assert (median, spread) == (0.01 * number, 0.1 * number), name
+
+
+@pytest.mark.parametrize("switch", SWITCHES)
+def test_a_part_left_out_leaves_all_others_as_they_are(switch: str) -> None:
+    """Effects and scales of the part are gone; the columns of the others are those of the whole model."""
+    entries, priors = entries_of(list(range(BLOCKS)), True), replace(PRIORS, without=(switch,))
+    gone = set()
+    for kind in (*STAGE, "arrival"):
+        whole, less = (
+            arrival_predictor(entries, 1.5, given, MEMORY)
+            if kind == "arrival"
+            else stage_predictor(kind, grid_of(), given, MEMORY)
+            for given in (PRIORS, priors)
+        )
+        kept = [i for i, label in enumerate(whole.labels) if label in set(less.labels)]
+        assert tuple(whole.labels[i] for i in kept) == less.labels
+        np.testing.assert_array_equal(whole.map[:, kept], less.map)
+        np.testing.assert_array_equal(whole.offset, less.offset)
+        dropped = set(whole.scales) - set(less.scales)
+        assert {name.split(".")[0] for name in dropped} == ({switch} if dropped else set())
+        assert not any(name.split(".")[0] == switch for name in less.scales)
+        scaled = np.isin(np.delete(whole.scale_of, kept), [whole.scales.index(name) for name in dropped])
+        assert scaled.all(), "what is gone had the scales that are gone"
+        gone |= dropped
+    assert gone, "every switch switches something"
+
+
+def test_levels_and_what_came_before_the_window_cannot_be_left_out() -> None:
+    bare = stage_predictor("moved", grid_of(), replace(PRIORS, without=SWITCHES), MEMORY)
+    assert {label.split("[")[0] for label in bare.labels} == {"base", "earlier"}
+    assert bare.scales == ()
+    entries = entries_of(list(range(BLOCKS)), True)
+    assert arrival_predictor(entries, 0.0, replace(PRIORS, without=SWITCHES), MEMORY).labels == ("level[0]",)
 
 
 # --- what the maps say a priori -----------------------------------------------------------------------------------
-def test_intercepts_are_independent_with_their_fixed_scale() -> None:
-    predictor = stage(grid_of())
-    found = block(prior(predictor, "base", scale=99.0), grid_of(), "age")
-    expected = np.einsum("km,ab->kamb", np.eye(K) * PRIORS.tempo.sigma**2, np.ones((5, 5)))
+@pytest.mark.parametrize("kind", STAGE)
+def test_levels_are_alike_with_their_fixed_scale(kind: str) -> None:
+    """A company that is slow in one milestone is slow in the others too, to the degree given."""
+    found = block(prior(stage(grid_of(), kind), "base", scale=99.0), grid_of(), "age")
+    between = (1 - LEVEL_ALIKE) * np.eye(K) + LEVEL_ALIKE
+    sigma = getattr(PRIORS, kind).sigma
+    expected = np.einsum("km,ab->kamb", between * sigma**2, np.ones((5, 5)))
     np.testing.assert_allclose(found, expected, atol=1e-12)
 
 
@@ -164,15 +205,16 @@ def test_ages_are_a_random_walk_from_the_youngest_bin() -> None:
 
 def test_the_last_age_bin_leans_toward_loss_where_there_is_more_than_one() -> None:
     layout = stage_layout(grid_of())
-    offset = layout.part("age", stage(grid_of(), "odds").offset)
-    mu, tail = PRIORS.odds.mu, PRIORS.tail
+    offset = layout.part("age", stage(grid_of(), "moved").offset)
+    mu, tail = PRIORS.moved.mu, PRIORS.tail
     assert tail < 0
     assert offset[0].tolist() == [mu, mu, mu, mu, mu + tail]
     assert offset[1].tolist() == [mu, mu, *[mu + tail] * 3]  # bins past the last one are never met
     assert offset[2].tolist() == [mu] * 5
-    tempo = layout.part("age", stage(grid_of(), "tempo").offset)
-    assert np.all(tempo == PRIORS.tempo.mu)
-    assert not np.any(stage(grid_of(), "odds").offset[15:])
+    lost = layout.part("age", stage(grid_of(), "lost").offset)
+    assert np.all(lost == PRIORS.lost.mu)
+    for kind in STAGE:
+        assert not np.any(stage(grid_of(), kind).offset[15:])
 
 
 @pytest.mark.parametrize("regions", [("north",), ("north", "south"), REGIONS])
@@ -194,27 +236,43 @@ def test_no_group_met_yet() -> None:
 
 
 @pytest.mark.parametrize(("lived", "noise"), [(91.3125, 0.0), (91.3125, 0.4), (40.0, 0.4)])
-def test_shocks_in_the_calendar(lived: float, noise: float) -> None:
-    """An AR(1) and each cell's own noise, larger in a newest quarter that has lived for some weeks only."""
+@pytest.mark.parametrize("kind", STAGE)
+def test_shocks_in_the_calendar(kind: str, lived: float, noise: float) -> None:
+    """An AR(1) and each cell's own noise, larger in a newest quarter that has lived for some weeks only.
+
+    Milestones share the common shock in full, and nothing of their own ones.
+    """
     grid = replace(grid_of(), starts=91.3125 * np.arange(6), now=91.3125 * 5 + lived)
-    found = block(prior(stage(grid, memory=Memory(0.8, noise)), "shock", 0.2), grid, "calendar")
+    predictor = stage(grid, kind, memory=Memory(0.8, noise))
+    scales = {"shock": 0.2, "shock_0": 0.1, "shock_1": 0.3, "shock_2": 0.0}
+    found = block(prior(predictor, "shock", 99.0, **scales), grid, "calendar")
     lag = np.abs(np.subtract.outer(np.arange(6), np.arange(6)))
     own = np.diag([1.0] * 5 + [91.3125 / lived])
-    between_cells = 0.04 * ((1 - noise) * 0.8**lag + noise * own)
-    np.testing.assert_allclose(found[1, 1:, 1, 1:], between_cells, atol=1e-12)
-    np.testing.assert_allclose(found[0, 1:, 2, 1:], ALIKE * between_cells, atol=1e-12)
+    between_cells = (1 - noise) * 0.8**lag + noise * own
+    between = 0.2**2 + np.diag(np.square([0.1, 0.3, 0.0]))
+    np.testing.assert_allclose(found[:, 1:, :, 1:], np.einsum("km,ab->kamb", between, between_cells), atol=1e-12)
     assert not found[:, 0].any()
 
 
 def test_season_repeats_by_quarter_and_sums_to_zero() -> None:
-    found = block(prior(stage(grid_of()), "season"), grid_of(), "calendar")[0, :, 0]
-    assert found[1, 1] == pytest.approx(0.75)
-    assert found[1, 5] == pytest.approx(0.75)  # the same quarter a year later
-    assert found[1, 1:5].sum() == pytest.approx(0.0, abs=1e-12)
-    assert not found[0].any()
+    scales = {"season": 1.0, "season_0": 0.5, "season_1": 0.0, "season_2": 2.0}
+    found = block(prior(stage(grid_of()), "season", 99.0, **scales), grid_of(), "calendar")
+    quarter = np.arange(6) % 4
+    between_cells = (quarter[:, None] == quarter) - 0.25  # the same quarter a year later is the same
+    between = 1.0 + np.diag(np.square([0.5, 0.0, 2.0]))
+    np.testing.assert_allclose(found[:, 1:, :, 1:], np.einsum("km,ab->kamb", between, between_cells), atol=1e-12)
+    assert found[0, 1, 0, 1:5].sum() == pytest.approx(0.0, abs=1e-12)
+    assert not found[:, 0].any()
     without = stage(grid_of(season=False))
-    assert "season" not in without.scales
-    assert not any(label.startswith("season") for label in without.labels)
+    assert not any(label.startswith("season") for label in (*without.labels, *without.scales))
+
+
+def test_a_milestone_alone_has_own_shocks_too() -> None:
+    """One milestone: common and own shocks are told apart by nothing, and their variances add up."""
+    grid = replace(grid_of(), age_edges=(np.arange(1.0, 3.0),))
+    lasting = stage(grid, memory=Memory(0.8, 0.0))
+    found = block(prior(lasting, "shock", 99.0, shock=0.3, shock_0=0.4), grid, "calendar")
+    assert found[0, 2, 0, 2] == pytest.approx(0.25)
 
 
 def test_what_came_before_the_window_is_apart() -> None:
@@ -273,20 +331,28 @@ def entries_of(block_of: list[int], seasonal: bool) -> Entries:
     )
 
 
-def test_arrivals_walk_back_from_the_newest_block() -> None:
-    predictor = arrival_predictor(entries_of([BLOCKS - 3, BLOCKS - 2, BLOCKS - 1], False), 1.5, PRIORS)
-    steps = prior(predictor, "step", 0.1)[:BLOCKS, :BLOCKS]
-    back = np.minimum(np.arange(BLOCKS)[::-1], 2)  # blocks before the history began are never met
-    np.testing.assert_allclose(steps, 0.01 * np.minimum.outer(back, back), atol=1e-12)
-    newest = prior(predictor, "newest", 99.0)
-    np.testing.assert_allclose(newest[:BLOCKS, :BLOCKS], PRIORS.arrival.sigma**2)
-    assert not newest[BLOCKS:].any()
+@pytest.mark.parametrize("memory", [Memory(0.9, 0.2), Memory(0.7, 0.0)])
+def test_arrivals_are_a_level_and_shocks_that_fade(memory: Memory) -> None:
+    """The level is that of all blocks; the shocks of the blocks met are an AR(1) and each block's own noise."""
+    predictor = arrival_predictor(entries_of([BLOCKS - 3, BLOCKS - 2, BLOCKS - 1], False), 1.5, PRIORS, memory)
+    level = prior(predictor, "level", 99.0)
+    np.testing.assert_allclose(level[:BLOCKS, :BLOCKS], PRIORS.arrival.sigma**2)
+    assert not level[BLOCKS:].any()
+    shocks = prior(predictor, "shock", 0.1)
+    met = slice(BLOCKS - 3, BLOCKS)
+    lag = np.abs(np.subtract.outer(range(3), range(3)))
+    expected = 0.01 * ((1 - memory.noise) * memory.persistence**lag + memory.noise * np.eye(3))
+    np.testing.assert_allclose(shocks[met, met], expected, atol=1e-12)
+    shocks[met, met] = 0.0
+    assert not shocks.any(), "blocks before the history began are never met"
     assert predictor.offset.tolist() == [1.5] * BLOCKS + [0.0] * (2 * HARMONICS)
-    assert predictor.scales == ("arrival_level",)
+    assert predictor.scales == ("arrival_shock",)
+    found = (predictor.medians.tolist(), predictor.spreads.tolist())
+    assert found == ([PRIORS.arrival_shock.median], [PRIORS.arrival_shock.spread])
 
 
 def test_arrivals_have_a_season_where_it_can_be_known() -> None:
-    predictor = arrival_predictor(entries_of(list(range(BLOCKS)), True), 0.0, PRIORS)
+    predictor = arrival_predictor(entries_of(list(range(BLOCKS)), True), 0.0, PRIORS, MEMORY)
     season = prior(predictor, "season", 0.2)
     expected = np.zeros(BLOCKS + 2 * HARMONICS)
     expected[BLOCKS:] = 0.04
@@ -295,9 +361,12 @@ def test_arrivals_have_a_season_where_it_can_be_known() -> None:
 
 @pytest.mark.parametrize("weeks", [[], [BLOCKS - 1]])
 def test_arrivals_of_a_company_just_begun(weeks: list[int]) -> None:
-    predictor = arrival_predictor(entries_of(weeks, False), 0.0, PRIORS)
-    assert predictor.labels == ("newest[0]",)
-    assert predictor.scales == ()
+    predictor = arrival_predictor(entries_of(weeks, False), 0.0, PRIORS, MEMORY)
+    assert predictor.labels == ("level[0]", "shock[0]")
+    assert predictor.scales == ("arrival_shock",)
+    shocks = prior(predictor, "shock")
+    assert shocks[BLOCKS - 1, BLOCKS - 1] == pytest.approx(1.0)
+    assert np.count_nonzero(shocks) == 1
 
 
 # --- amounts ------------------------------------------------------------------------------------------------------

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from forecastlab.predictors import ALIKE, alike_root
 from forecastlab.shocks import Memory, ahead, covariance, lasting, root
 
 SHORTNESS = np.array([1.0, 1.0, 1.02, 1.0, 1.6])
@@ -104,39 +103,80 @@ def test_a_short_newest_cell_says_less() -> None:
 FUTURE = np.array([2.5, 1.0, 1.0, 1.8])  # what is left of the newest cell, two full cells, one cut off by the horizon
 
 
-def drawn(memory: Memory, path: Floats, size: int = 200_000, sigma: float = 0.4, seed: int = 8) -> Floats:
+PATHS = np.array([[0.3, -0.2, 0.1, 0.5, 0.9], [-0.4, 0.0, 0.2, -0.1, -0.6], [0.1, 0.1, 0.0, 0.4, 0.2]])
+
+
+def drawn(
+    memory: Memory,
+    path: Floats,
+    size: int = 200_000,
+    common: float = 0.3,
+    own: tuple[float, ...] = (0.2, 0.5, 0.1),
+    seed: int = 8,
+) -> Floats:
     """Cells ahead of one path (milestone, cell): (sample, milestone, step)."""
     wide = np.broadcast_to(path, (size, *path.shape))
-    alike = alike_root(len(path))
-    return ahead(wide, np.full(size, sigma), alike, SHORTNESS, FUTURE, memory, np.random.default_rng(seed))
+    alone = np.tile(own[: len(path)], (size, 1))
+    return ahead(wide, np.full(size, common), alone, SHORTNESS, FUTURE, memory, np.random.default_rng(seed))
 
 
 @pytest.mark.parametrize("memory", MEMORIES)
 def test_cells_ahead_are_the_conditional_gaussian(memory: Memory) -> None:
     """Means, variances and covariances of all steps and milestones given a path; shorter cells are noisier."""
-    path = np.array([[0.3, -0.2, 0.1, 0.5, 0.9], [-0.4, 0.0, 0.2, -0.1, -0.6]])
-    sigma, size, steps = 0.4, 200_000, len(FUTURE)
+    common, own, size, steps = 0.3, (0.2, 0.5, 0.1), 200_000, len(FUTURE)
     weights, inner = conditional(joint(SHORTNESS, memory, steps - 1), len(SHORTNESS))
-    own = np.diag(memory.noise * FUTURE**2)
-    between = np.array([[1.0, ALIKE], [ALIKE, 1.0]])
-    exact = sigma**2 * np.kron(between, inner + own)  # (milestone, step) twice
-    found = drawn(memory, path, size, sigma)
-    assert found.shape == (size, 2, steps)
+    noise = np.diag(memory.noise * FUTURE**2)
+    between = common**2 + np.diag(np.square(own))
+    exact = np.kron(between, inner + noise)  # (milestone, step) twice
+    found = drawn(memory, PATHS, size, common, own)
+    assert found.shape == (size, 3, steps)
     flat = found.reshape(size, -1)
     spread = np.sqrt(np.diag(exact))
-    error = (flat.mean(axis=0) - (path @ weights.T).ravel()) / (spread / np.sqrt(size))
+    error = (flat.mean(axis=0) - (PATHS @ weights.T).ravel()) / (spread / np.sqrt(size))
     assert np.abs(error).max() < 4.5
     np.testing.assert_allclose(
         np.cov(flat.T) / np.outer(spread, spread), exact / np.outer(spread, spread), atol=5 * np.sqrt(2 / size)
     )
 
 
+def test_paths_together_say_all_about_what_lasts_in_each() -> None:
+    """Of common and own shocks, with their cells seen only as sums: the conditional of the whole joint Gaussian."""
+    memory, common, own = Memory(0.8, 0.6), 0.3, np.array([0.2, 0.5, 0.1])
+    cells = len(SHORTNESS)
+    once = joint(SHORTNESS, memory, 0)
+    between = common**2 + np.diag(own**2)
+    together = np.kron(between, once).reshape(3, cells + 1, 3, cells + 1)
+    order = [(k, cell) for k in range(3) for cell in range(cells)] + [(k, cells) for k in range(3)]
+    flat = np.array([[together[a, b, c, d] for c, d in order] for a, b in order])
+    weights, inner = conditional(flat, 3 * cells)
+    found, variance = lasting(SHORTNESS, memory)
+    np.testing.assert_allclose(weights @ PATHS.ravel(), PATHS @ found, atol=1e-10)
+    np.testing.assert_allclose(inner, variance * between, atol=1e-10)
+
+
+def test_common_shocks_join_the_milestones_and_own_ones_do_not() -> None:
+    """Covariance between milestones, of every step: the common variance; own shocks add to the diagonal alone."""
+    memory, size = Memory(0.8, 0.6), 200_000
+    variance = np.diag(conditional(joint(SHORTNESS, memory, 3), len(SHORTNESS))[1]) + memory.noise * FUTURE**2
+    for common, own in ((0.3, (0.2, 0.5, 0.1)), (0.3, (0.0, 0.0, 0.0)), (0.0, (0.2, 0.5, 0.1))):
+        found = drawn(memory, PATHS, size, common, own)
+        for step in range(len(FUTURE)):
+            exact = variance[step] * (common**2 + np.diag(np.square(own)))
+            room = 5 * np.sqrt(2 / size) * np.sqrt(np.outer(np.diag(exact), np.diag(exact))).max()
+            np.testing.assert_allclose(np.cov(found[:, :, step].T), exact, atol=room)
+
+
+def test_without_scales_there_are_no_new_shocks() -> None:
+    found = drawn(Memory(0.8, 0.6), np.zeros((2, 5)), 100, common=0.0, own=(0.0, 0.0))
+    assert not found.any()
+
+
 def test_the_newest_cells_own_noise_does_not_go_on() -> None:
     """All is noise: what is left of the newest cell knows nothing of what it was so far."""
     path = np.array([[0.0, 0.0, 0.0, 0.0, 5.0]])
-    found = drawn(Memory(0.9, 1.0), path)
-    assert np.abs(found.mean(axis=0)).max() < 0.4 * 2.5 * 4.5 / np.sqrt(200_000)
-    np.testing.assert_allclose(found[:, 0].std(axis=0), 0.4 * FUTURE, rtol=0.01)
+    found = drawn(Memory(0.9, 1.0), path, common=0.3, own=(0.4,))
+    assert np.abs(found.mean(axis=0)).max() < 0.5 * 2.5 * 4.5 / np.sqrt(200_000)
+    np.testing.assert_allclose(found[:, 0].std(axis=0), 0.5 * FUTURE, rtol=0.01)
 
 
 def test_without_noise_the_newest_shock_goes_on_and_fades() -> None:
@@ -145,12 +185,15 @@ def test_without_noise_the_newest_shock_goes_on_and_fades() -> None:
     np.testing.assert_allclose(found.mean(axis=0)[0], 0.5 * 0.8 ** np.arange(4), atol=0.005)
 
 
-def test_each_sample_has_its_own_scale() -> None:
+def test_each_sample_has_its_own_scales() -> None:
     size = 50_000
     scale = np.repeat([0.1, 0.5], size)
     rng = np.random.default_rng(2)
-    found = ahead(np.zeros((2 * size, 1, 5)), scale, alike_root(1), SHORTNESS, FUTURE, Memory(0.8, 0.6), rng)
-    np.testing.assert_allclose(found[size:].std(axis=0) / found[:size].std(axis=0), 5.0, rtol=0.03)
+    path, memory = np.zeros((2 * size, 2, 5)), Memory(0.8, 0.6)
+    own = np.stack([0.0 * scale, scale[::-1]], axis=1)
+    found = ahead(path, scale, own, SHORTNESS, FUTURE, memory, rng)
+    np.testing.assert_allclose(found[size:, 0].std(axis=0) / found[:size, 0].std(axis=0), 5.0, rtol=0.03)
+    np.testing.assert_allclose(found[size:, 1].std(axis=0) / found[:size, 1].std(axis=0), 1.0, rtol=0.03)
 
 
 def test_a_seed_gives_the_same_bits_and_another_does_not() -> None:
