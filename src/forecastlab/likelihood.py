@@ -64,3 +64,19 @@ def events_by_entry(index, events, entries):  # type: ignore[no-untyped-def]  # 
         for j in range(index.shape[1]):
             total[index[i, j]] += events[i]
     return total
+
+
+@numba.njit(cache=True)
+def hazard_information(table, index, exposure):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Return the information matrix of the table: (entry, entry)."""
+    factor = np.exp(table)
+    out = np.zeros((len(table), len(table)))
+    n, terms = index.shape
+    for i in range(n):
+        expected = exposure[i]
+        for j in range(terms):
+            expected *= factor[index[i, j]]
+        for j in range(terms):
+            for k in range(terms):
+                out[index[i, j], index[i, k]] += expected
+    return out

@@ -23,11 +23,12 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-from scipy import linalg, sparse
+from scipy import linalg
 
 from forecastlab.design import Design, arrival_offset
 from forecastlab.entries import Entries
 from forecastlab.grid import Grid
+from forecastlab.likelihood import events_by_entry, hazard_information, hazard_logp
 from forecastlab.predictors import STAGE, Predictor, arrival_predictor, stage_predictor
 from forecastlab.priors import Priors
 from forecastlab.shocks import Memory
@@ -38,7 +39,9 @@ Local = Callable[[Floats], tuple[float, Floats, Floats]]
 
 NEWTON_STEPS: Final = 40
 EM_STEPS: Final = 6
+EM_STEPS_WARM: Final = 2
 LARGEST_STEP: Final = 3.0
+LARGEST_LOG: Final = 50.0  # of a table entry: beyond it lies no hazard, only a step that went too far
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,14 +83,16 @@ def choose_memory(design: Design, grid: Grid, entries: Entries, priors: Priors) 
     offset = arrival_offset(entries)
     chosen = {}
     for kind, local in {**_stage_locals(design), "arrival": _arrival_local(design)}.items():
-        found = {}
+        found: dict[Memory, Whitening] = {}
+        scales, steps = None, EM_STEPS
         for memory in priors.memories[kind]:
             if kind in STAGE:
                 predictor = stage_predictor(kind, grid, priors, memory)
             else:
                 predictor = arrival_predictor(entries, offset, priors, memory)
-            found[memory] = _whiten(predictor, local).evidence
-        chosen[kind] = max(found, key=lambda memory: found[memory])
+            found[memory] = _whiten(predictor, local, scales, steps)
+            scales, steps = found[memory].scales, EM_STEPS_WARM  # a similar model: begin where this one ended
+        chosen[kind] = max(found, key=lambda memory: found[memory].evidence)
     return chosen
 
 
@@ -111,10 +116,10 @@ def _table(predictor: Predictor, found: dict[str, Whitening]) -> Floats:
     return predictor.offset + predictor.map @ (white.basis @ directions)
 
 
-def _whiten(predictor: Predictor, local: Local) -> Whitening:
-    scales = predictor.medians.copy()
+def _whiten(predictor: Predictor, local: Local, start: Floats | None = None, steps: int = EM_STEPS) -> Whitening:
+    scales = predictor.medians.copy() if start is None else start
     effects = np.zeros(predictor.map.shape[1])
-    for _ in range(EM_STEPS):
+    for _ in range(steps):
         effects, covariance = _laplace(predictor, local, predictor.deviations(scales), effects)
         scales = _update_scales(predictor, scales, effects, np.diag(covariance))
     sd = predictor.deviations(scales)
@@ -179,27 +184,26 @@ def _update_scales(predictor: Predictor, scales: Floats, effects: Floats, varian
 
 
 def _stage_locals(design: Design) -> dict[str, Local]:
-    cells, terms = design.index.shape
-    rows = np.repeat(np.arange(cells), terms)
-    x = sparse.csr_array((np.ones(cells * terms), (rows, design.index.ravel())), shape=(cells, design.layout.size))
+    index, exposure = design.index, design.exposure
 
-    def hazard(events: Floats) -> Local:
+    def hazard(kind: str) -> Local:
+        total = events_by_entry(index, design.events(kind), design.layout.size)
+
         def local(theta: Floats) -> tuple[float, Floats, Floats]:
-            log_hazard = np.clip(x @ theta, -50, 50)
-            expected = design.exposure * np.exp(log_hazard)
-            value = float(events @ log_hazard - expected.sum())
-            return value, x.T @ (events - expected), (x.T @ (x.multiply(expected[:, None]).tocsr())).toarray()
+            bounded = np.clip(theta, -LARGEST_LOG, LARGEST_LOG)
+            value, gradient = hazard_logp(bounded, index, exposure, total)
+            return value, gradient, hazard_information(bounded, index, exposure)
 
         return local
 
-    return {kind: hazard(design.events(kind)) for kind in STAGE}
+    return {kind: hazard(kind) for kind in STAGE}
 
 
 def _arrival_local(design: Design, shape: float = 10.0) -> Local:
-    x, y = design.week_entries, design.weekly
+    x, y, seen = design.week_entries, design.weekly, design.week_seen
 
     def arrival(theta: Floats) -> tuple[float, Floats, Floats]:
-        mean = np.exp(np.clip(x @ theta, -50, 50))
+        mean = np.exp(np.clip(x @ theta + seen, -50, 50))
         damping = shape / (shape + mean)
         value = float((y * np.log(mean) - (y + shape) * np.log(shape + mean)).sum())
         return value, x.T @ ((y - mean) * damping), x.T @ (x * (mean * damping)[:, None])
