@@ -83,20 +83,44 @@ def _one(
     segment: str,
     group: tuple[int, int] | None,
 ) -> pd.DataFrame:
+    found = derived(cells, posterior, destination, group)
+    rows: list[tuple[Any, ...]] = []
+    for k, key in enumerate(milestones):
+        for quantity, values in found.items():
+            rows += _rows(key, segment, quantity, values[:, k])
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def derived(
+    cells: Cells, posterior: xr.Dataset, destination: Floats, group: tuple[int, int] | None = None
+) -> dict[str, Floats]:
+    """Return conversion and times of every draw under the newest shock.
+
+    Parameters
+    ----------
+    cells : Cells
+    posterior : Dataset
+        One dimension ``sample``.
+    destination : float array, (sample, milestone, age, destination)
+        Shares of the moves, not cumulative.
+    group : tuple of int, optional
+        Number of the segment column and of the level; default: all groups alike.
+
+    Returns
+    -------
+    dict of str to float array, (sample, milestone)
+        By quantity, as named in ``results.Results.milestones``.
+    """
     moving, losing = (np.exp(np.clip(_predictor(kind, cells, posterior, group), -40, 40)) for kind in STAGE)
     arguments = cells, moving + losing, moving / (moving + losing), destination
     ever = _moved(*arguments, np.array([np.inf]))[..., 0]
     ever_won = _ever_won(ever)
     grid, moved, won = _incidence(*arguments, ever_won)
-    rows: list[tuple[Any, ...]] = []
-    for k, key in enumerate(milestones):
-        following = moved[:, k].sum(axis=1)
-        totals = {"next": ever[:, k].sum(axis=1), "won": ever_won[:, k]}
-        for name, incidence in {"next": following, "won": won[:, k]}.items():
-            total = totals[name]
-            rows += _rows(key, segment, f"p_{name}", total)
-            rows += _times(key, segment, name, incidence, total, grid)
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    found: dict[str, Floats] = {}
+    for name, incidence, total in (("next", moved.sum(axis=2), ever.sum(axis=2)), ("won", won, ever_won)):
+        found[f"p_{name}"] = total
+        found |= _times(name, incidence, total, grid)
+    return found
 
 
 def _predictor(kind: str, cells: Cells, posterior: xr.Dataset, group: tuple[int, int] | None) -> Floats:
@@ -173,12 +197,14 @@ def _rows(key: str, segment: str, quantity: str, values: Floats) -> list[tuple[A
     return [(key, segment, quantity, q, float(v)) for q, v in zip(POSTERIOR_QUANTILES, found, strict=True)]
 
 
-def _times(key: str, segment: str, name: str, incidence: Floats, total: Floats, grid: Floats) -> list[tuple[Any, ...]]:
-    """Days by which 10, 50, 90 % of those that get there have got there."""
-    rows: list[tuple[Any, ...]] = []
+def _times(name: str, incidence: Floats, total: Floats, grid: Floats) -> dict[str, Floats]:
+    """Days by which 10, 50, 90 % of those that get there have got there; NaN where nobody does."""
+    samples, k = total.shape
     days = np.append(0.0, grid)
-    path = np.maximum.accumulate(np.pad(incidence, ((0, 0), (1, 0))), axis=1)
-    for point in TIME_POINTS:
-        reached = [np.interp(point * t, p, days) if t > 0 else np.nan for p, t in zip(path, total, strict=True)]
-        rows += _rows(key, segment, f"days_{name}_{round(100 * point)}", np.array(reached))
-    return rows
+    path = np.maximum.accumulate(np.pad(incidence, ((0, 0), (0, 0), (1, 0))), axis=2)
+    found = {f"days_{name}_{round(100 * point)}": np.full((samples, k), np.nan) for point in TIME_POINTS}
+    for s, number in np.argwhere(total > 0):
+        reached = np.interp(np.array(TIME_POINTS) * total[s, number], path[s, number], days)
+        for values, day in zip(found.values(), reached, strict=True):
+            values[s, number] = day
+    return found

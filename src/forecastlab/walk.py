@@ -14,7 +14,7 @@ import numpy as np
 
 OPEN_ROLE: Final = 1
 NEW_ROLE: Final = 2
-MORE_ROLE: Final = 3
+MORE_ROLE: Final = 4
 
 _GOLDEN: Final = np.uint64(0x9E3779B97F4A7C15)
 _MIX1: Final = np.uint64(0xBF58476D1CE4E5B9)
