@@ -62,7 +62,7 @@ def build_blocks(design: Design, white: Mapping[str, Whitening], priors: Priors)
     weeks = np.ascontiguousarray(design.week_entries)
     weekly = design.weekly.astype(float)
     above = np.array([(design.weekly > i).sum() for i in range(int(design.weekly.max(initial=0)))], dtype=float)
-    arrival = (seen["arrival"], shape, weeks, np.ascontiguousarray(weeks.T), weekly, above)
+    arrival = (seen["arrival"], shape, weeks, np.ascontiguousarray(weeks.T), design.week_seen, weekly, above)
     amount = (seen["amount"], seen["spread"], design.amount_n, design.amount_mean, design.amount_ss)
     return (
         *(_block(kind, (kind,), density.hazard_density, hazards[kind], design, white) for kind in STAGE),

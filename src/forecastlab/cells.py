@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from forecastlab import replay as rp
+from forecastlab.delays import Delays
 from forecastlab.grid import AGE_BINS, RUSH_DAYS, Grid
 from forecastlab.history import History
 
@@ -41,7 +42,7 @@ class Cells:
     destinations: Ints
 
 
-def build_cells(history: History, grid: Grid, segments: tuple[str, ...]) -> Cells:
+def build_cells(history: History, grid: Grid, segments: tuple[str, ...], delays: Delays | None = None) -> Cells:
     """Sum the spells of a snapshot into cells.
 
     Parameters
@@ -49,9 +50,14 @@ def build_cells(history: History, grid: Grid, segments: tuple[str, ...]) -> Cell
     history : History
     grid : Grid
     segments : tuple of str
+    delays : Delays, optional
+        Exposure of the newest weeks counts by the share of its exits that are known.
     """
     spells = history.spells[history.spells["state"] < history.n_milestones].reset_index(drop=True)
     pieces = split_spells(spells, grid)
+    if delays is not None:
+        start, end = (pieces["end"] - pieces["exposure"]).to_numpy(), pieces["end"].to_numpy()
+        pieces = pieces.assign(exposure=delays.exposure(start, end, history.now))
     return Cells(grid, _sum_pieces(pieces, spells, grid, segments), _destinations(pieces, spells, history.n_milestones))
 
 
@@ -61,13 +67,13 @@ def split_spells(spells: pd.DataFrame, grid: Grid) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``spell`` (row number), ``age, calendar, rush`` (cell numbers), ``exposure`` (days), ``last`` (the spell ends
-        here).
+        ``spell`` (row number), ``age, calendar, rush`` (cell numbers), ``exposure`` (days), ``end`` (time), ``last``
+        (the spell ends here).
     """
     start = spells["start"].to_numpy(dtype=float)
     lo = start + spells["entry_age"].to_numpy(dtype=float)
     hi = spells["stop"].to_numpy(dtype=float)
-    edges, names = _calendar_edges(grid)
+    edges, names = calendar_edges(grid)
     spell, lo, hi, slot = _cut(np.arange(len(spells)), lo, hi, edges)
     state = spells["state"].to_numpy()[spell]
     parts = []
@@ -84,6 +90,7 @@ def split_spells(spells: pd.DataFrame, grid: Grid) -> pd.DataFrame:
             "calendar": names[slot, 0],
             "rush": names[slot, 1],
             "exposure": exposure,
+            "end": end,
             "last": _is_last(spell, end),
         }
     )
@@ -101,7 +108,7 @@ def _cut(index: Ints, lo: Floats, hi: Floats, edges: Floats) -> tuple[Ints, Floa
     return index[piece], np.maximum(lo[piece], bounds[cell]), np.minimum(hi[piece], bounds[cell + 1]), cell
 
 
-def _calendar_edges(grid: Grid) -> tuple[Floats, Ints]:
+def calendar_edges(grid: Grid) -> tuple[Floats, Ints]:
     """Inner edges of the calendar, quarter-end rushes included, and (calendar cell, rush) of every slot."""
     edges = grid.starts
     if grid.rush:

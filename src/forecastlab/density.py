@@ -64,13 +64,13 @@ def hazard_density(q, predictor, index, exposure, total):  # type: ignore[no-unt
 
 
 @numba.njit(cache=True, nogil=True)
-def arrival_density(q, predictor, shape_prior, week_entries, week_entries_t, weekly, above):  # type: ignore[no-untyped-def]  # pragma: no cover
+def arrival_density(q, predictor, shape_prior, week_entries, week_entries_t, week_seen, weekly, above):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Return log density and gradient of the block ``arrival``; ``above[i]``: weeks with more than i arrivals."""
     s = len(predictor[0])
     grad = np.empty_like(q)
     log_sd, x, theta = _forward(q[:s], q[s + 1 :], predictor)
     shape = np.exp(shape_prior[0] + shape_prior[1] * q[s])
-    mean = np.exp(np.dot(week_entries, theta))
+    mean = np.exp(np.dot(week_entries, theta) + week_seen)
     value, by_shape = 0.0, 0.0
     for i in range(len(above)):  # log Gamma(y + shape) - log Gamma(shape), summed over weeks
         value += above[i] * np.log(shape + i)

@@ -52,6 +52,8 @@ class Design:
     weekly : int array, (week,)
     week_entries : float array, (week, entry)
         Weights of the arrival entries in each week.
+    week_seen : float array, (week,)
+        Log of the share of its arrivals known by now.
     amount_levels : int array, (combination, column)
     amount_n, amount_mean, amount_ss : float arrays, (combination,)
     """
@@ -66,6 +68,7 @@ class Design:
     exposure: Floats
     weekly: Ints
     week_entries: Floats
+    week_seen: Floats
     amount_levels: Ints
     amount_n: Floats
     amount_mean: Floats
@@ -109,6 +112,7 @@ def build_design(cells: Cells, entries: Entries, priors: Priors, memory: dict[st
         exposure=cells.rows["exposure"].to_numpy(dtype=float),
         weekly=entries.weekly,
         week_entries=np.concatenate([np.eye(BLOCKS)[entries.block], waves(entries.mid)], axis=1),
+        week_seen=np.zeros(len(entries.weekly)) if entries.seen is None else np.log(entries.seen),
         amount_levels=levels,
         amount_n=amounts["n"].to_numpy(dtype=float),
         amount_mean=amounts["mean"].to_numpy(dtype=float),
@@ -135,7 +139,10 @@ def waves(instant: Floats) -> Floats:
 def arrival_offset(entries: Entries) -> float:
     """Return the constant of log weekly arrivals: their recent mean."""
     recent = entries.weekly[-4 * entries.block_weeks :]
-    return float(np.log(max(recent.mean(), QUIET_RATE))) if len(recent) else float(np.log(QUIET_RATE))
+    if not len(recent):
+        return float(np.log(QUIET_RATE))
+    seen = 1.0 if entries.seen is None else entries.seen[-4 * entries.block_weeks :].mean()
+    return float(np.log(max(recent.mean() / seen, QUIET_RATE)))
 
 
 def amount_offset(amounts: pd.DataFrame) -> float:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from forecastlab import replay as rp
+from forecastlab.delays import Delays
 from forecastlab.grid import Grid
 from forecastlab.history import History
 
@@ -58,6 +59,8 @@ class Entries:
         One row a milestone: ``unchanged, n, mean, ss`` of the log of signed over quoted amount; n counts changed ones.
     reopened, at_risk : float arrays, (2, bin)
         Reopenings and exposure (days) of won and lost deals by days since they were closed (``REOPEN_EDGES``).
+    seen : float array, (week,), or None
+        Share of the arrivals of each week that are known by now; None: all of them.
     """
 
     weekly: Ints
@@ -73,9 +76,10 @@ class Entries:
     ratio: pd.DataFrame
     reopened: Floats
     at_risk: Floats
+    seen: Floats | None = None
 
 
-def build_entries(history: History, grid: Grid, segments: tuple[str, ...]) -> Entries:
+def build_entries(history: History, grid: Grid, segments: tuple[str, ...], delays: Delays | None = None) -> Entries:
     """Count arrivals, amounts and reopenings of one snapshot.
 
     Parameters
@@ -83,6 +87,7 @@ def build_entries(history: History, grid: Grid, segments: tuple[str, ...]) -> En
     history : History
     grid : Grid
     segments : tuple of str
+    delays : Delays, optional
     """
     deals = history.deals[history.deals["entered"].notna()]
     groups = pd.DataFrame({f"group_{i}": grid.level(i, deals[c]) for i, c in enumerate(segments)}, index=deals.index)
@@ -106,6 +111,7 @@ def build_entries(history: History, grid: Grid, segments: tuple[str, ...]) -> En
         ratio=_ratios(history),
         reopened=reopened,
         at_risk=at_risk,
+        seen=None if delays is None else delays.weekly(len(weekly)),
     )
 
 

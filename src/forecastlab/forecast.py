@@ -38,7 +38,7 @@ def period_draws(draws: Draws, history: History, company: Company, period: Perio
     start = float((period.start - history.as_of) / _DAY) - 1.0
     found = {}
     for name, source in {"open": draws.open, "new": draws.new}.items():
-        found[name] = draws.within(source, end) - (draws.within(source, start) if start > 0 else 0.0)
+        found[name] = draws.within(source, end) - draws.within(source, start)
     signed = _signed(history, company, period, draws.outputs)
     found["signed"] = np.broadcast_to(signed[:, None, :], found["open"].shape)
     found["total"] = found["signed"] + found["open"] + found["new"]

@@ -16,6 +16,7 @@ import xarray as xr
 
 from forecastlab.cells import Cells, rush_at
 from forecastlab.conjugate import Counts
+from forecastlab.delays import Delays
 from forecastlab.design import Design, amount_offset, waves
 from forecastlab.entries import BLOCKS, REOPEN_EDGES, Entries
 from forecastlab.grid import RUSH_DAYS, Grid, shortness
@@ -24,6 +25,7 @@ from forecastlab.periods import Period, quarters_from
 from forecastlab.predictors import STAGE, amount_predictors
 from forecastlab.priors import Priors
 from forecastlab.shocks import Memory, ahead
+from forecastlab.unseen import begin_before, slots_before
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -42,6 +44,8 @@ class Future:
     world, money : tuple of arrays
         Arguments of ``walk``.
     arrivals : int array, (draw, week)
+    unseen : int array, (draw, day)
+        Deals that arrived on the days before now, newest first, and are not known yet (``unseen``).
     mix, entry : float arrays, (draw, ...)
         Cumulative, see ``conjugate``.
     slot_ends : float array
@@ -52,14 +56,20 @@ class Future:
     world: tuple[Any, ...]
     money: tuple[Any, ...]
     arrivals: Ints
+    unseen: Ints
     mix: Floats
     entry: Floats
     slot_ends: Floats
     combos: Ints
 
 
-def slot_ends(history: History, grid: Grid, periods: list[Period], fiscal_year_start: int) -> Floats:
-    """Return the ends of the slots: every period, calendar cell and quarter-end rush after now, in days from now."""
+def slot_ends(
+    history: History, grid: Grid, periods: list[Period], fiscal_year_start: int, delays: Delays | None = None
+) -> Floats:
+    """Return the ends of the slots: every period, calendar cell and quarter-end rush after now, in days from now.
+
+    Where facts are recorded late, the slots before now come first (``unseen.slots_before``).
+    """
     last = max(period.end for period in periods)
     quarters = quarters_from(history.as_of, 4 * (last.year - history.as_of.year + 2), fiscal_year_start)
     ends = [(period.end + _DAY - _EPOCH) / _DAY for period in [*periods, *quarters]]
@@ -69,7 +79,8 @@ def slot_ends(history: History, grid: Grid, periods: list[Period], fiscal_year_s
     rush = [end - RUSH_DAYS for end in ends] if grid.rush else []
     horizon = (last + _DAY - _EPOCH) / _DAY - history.now
     found = np.unique(np.array([*ends, *starts, *rush]) - history.now)
-    return np.asarray(found[(found > 1e-9) & (found <= horizon + 1e-9)], dtype=float)
+    after = np.asarray(found[(found > 1e-9) & (found <= horizon + 1e-9)], dtype=float)
+    return np.concatenate([slots_before(delays, grid, periods), after])
 
 
 def build_future(
@@ -83,6 +94,7 @@ def build_future(
     fiscal_year_start: int,
     priors: Priors,
     rng: np.random.Generator,
+    delays: Delays | None = None,
 ) -> Future:
     """Draw what is common to all deals of a draw.
 
@@ -99,11 +111,19 @@ def build_future(
     fiscal_year_start : int
     priors : Priors
     rng : Generator
+    delays : Delays, optional
     """
     grid = cells.grid
     sizes = tuple(len(levels) for levels in grid.groups)
     combos = np.array(list(np.ndindex(*sizes)), dtype=np.int64).reshape(int(np.prod(sizes)), len(sizes))
-    calendar = {kind: _calendar(kind, history, grid, design, posterior, ends, fiscal_year_start, rng) for kind in STAGE}
+    after = ends[ends > 0]
+    calendar = {
+        kind: _calendar(kind, history, grid, design, posterior, after, fiscal_year_start, rng) for kind in STAGE
+    }
+    unseen = np.zeros((posterior.sizes["sample"], 0), dtype=np.int64)
+    if delays is not None:
+        earlier, unseen = begin_before(delays, grid, design, posterior, ends[ends <= 0], rng)
+        calendar = {kind: np.concatenate([earlier[kind], calendar[kind]], axis=2) for kind in STAGE}
     world = (*_stage_tables(grid, posterior, combos, calendar), ends, *_counted(counts))
     money = (
         *_amounts(entries, posterior, combos, sizes, priors),
@@ -116,6 +136,7 @@ def build_future(
         world=tuple(np.ascontiguousarray(part) for part in world),
         money=tuple(np.ascontiguousarray(part) for part in money),
         arrivals=_arrivals(history, entries, posterior, design.memory["arrival"], float(ends[-1]), rng),
+        unseen=unseen,
         mix=counts.mix,
         entry=counts.entry,
         slot_ends=ends,

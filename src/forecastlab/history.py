@@ -24,7 +24,7 @@ uniform instants.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -45,6 +45,7 @@ _CODES = {
     REOPENED: rp.REOPENED_EVENT,
     AMOUNT: rp.AMOUNT_EVENT,
 }
+_RECORDS = {"ago": "int64", "delay": "int64", "entry": "bool", "known": "bool"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,9 @@ class History:
         Milestones claimed without the evidence they demand and not proven since: ``deal_id, milestone, occurred_at``.
     reconstructed : bool
         Recording times are missing for some rows that were used.
+    records : DataFrame
+        One row a fact used (milestone, won, lost): ``ago`` (days from it to the as-of day), ``delay`` (days from it to
+        its record), ``entry`` (a deal entered by it), ``known`` (its recording time is).
     """
 
     as_of: pd.Timestamp
@@ -82,6 +86,7 @@ class History:
     wins: pd.DataFrame
     unproven: pd.DataFrame
     reconstructed: bool
+    records: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(_RECORDS)).astype(_RECORDS))
 
 
 def as_of_date(tables: Tables) -> pd.Timestamp:
@@ -125,6 +130,7 @@ def snapshot(tables: Tables, as_of: pd.Timestamp) -> History:
         wins=_wins(played, used, segments),
         unproven=unproven,
         reconstructed=not bool(known["recorded_known"].all()),
+        records=_records(played, used, as_of),
     )
 
 
@@ -189,6 +195,22 @@ def _times(used: pd.DataFrame) -> np.ndarray:
     wall = used["occurred_at"].dt.tz_localize(None)
     noon = np.where(used["date_only"], 0.5, 0.0)
     return np.asarray((wall - _EPOCH) / _DAY, dtype=float) + noon
+
+
+def _records(played: rp.Replayed, used: pd.DataFrame, as_of: pd.Timestamp) -> pd.DataFrame:
+    """When the facts occurred and when they were recorded, in whole days on the wall clock."""
+    occurred, recorded = (used[name].dt.tz_localize(None).dt.normalize() for name in ("occurred_at", "recorded_at"))
+    entry = np.zeros(len(used), dtype=bool)
+    entry[played.start_row[np.unique(played.deal, return_index=True)[1]]] = True
+    found = pd.DataFrame(
+        {
+            "ago": ((as_of.normalize() - occurred) / _DAY).round().astype("int64"),
+            "delay": ((recorded - occurred) / _DAY).round().astype("int64").clip(lower=0),
+            "entry": entry,
+            "known": used["recorded_known"].astype(bool),
+        }
+    )
+    return found[used["event"].isin([MILESTONE, WON, LOST])].reset_index(drop=True)
 
 
 def _spells(played: rp.Replayed, used: pd.DataFrame, segments: pd.DataFrame, now: float) -> pd.DataFrame:

@@ -78,7 +78,7 @@ def _likelihoods(data: Mapping[str, Tensor], table: dict[str, Tensor], shape: Te
     for kind in STAGE:
         cells: Any = cell_loglik(table[kind], data["index"], data[kind], data["exposure"])
         pm.Potential(f"{kind}_cells", cells[0])
-    mean = pt.exp(data["week_entries"] @ table["arrival"])
+    mean = pt.exp(data["week_entries"] @ table["arrival"] + data["week_seen"])
     weekly = data["weekly"]
     # Negative binomial with mean and shape, less the term of the counts alone.
     pm.Potential(
@@ -98,9 +98,9 @@ def _likelihoods(data: Mapping[str, Tensor], table: dict[str, Tensor], shape: Te
 def model_data(design: Design, white: Mapping[str, Whitening]) -> dict[str, npt.NDArray[Any]]:
     """Return the arrays of a design under the names of the model."""
     data: dict[str, npt.NDArray[Any]] = {
-        name: getattr(design, name)
-        for name in ("index", "moved", "lost", "exposure", "week_entries", "amount_n", "amount_mean", "amount_ss")
+        name: getattr(design, name) for name in ("index", "moved", "lost", "exposure", "week_entries", "week_seen")
     }
+    data |= {name: getattr(design, name) for name in ("amount_n", "amount_mean", "amount_ss")}
     data["weekly"] = design.weekly.astype(float)
     total, first = sum(len(p.scales) for p in design.predictors.values()), 0
     for kind in KINDS:

@@ -24,6 +24,7 @@ from forecastlab.cells import Cells, build_cells
 from forecastlab.config import Company
 from forecastlab.conjugate import Counts, draw_counts
 from forecastlab.decide import budget_table
+from forecastlab.delays import Delays, estimate_delays
 from forecastlab.design import Design, build_design
 from forecastlab.entries import Entries, build_entries
 from forecastlab.fit import Fit, Sampler, diagnostics_of, fit
@@ -55,6 +56,7 @@ class Prepared:
     design: Design
     white: dict[str, Whitening]
     priors: Priors
+    delays: Delays | None = None  # of records; None: known and negligible, or not known
 
     @property
     def company(self) -> Company:
@@ -95,11 +97,12 @@ def prepare(tables: Tables, as_of: pd.Timestamp, priors: Priors = DEFAULT_PRIORS
     _refuse_without_history(history)
     segments = tables.company.segments
     grid = build_grid(history, segments, tables.company.fiscal_year_start)
-    cells = build_cells(history, grid, segments)
-    entries = build_entries(history, grid, segments)
+    delays = None if "delay" in priors.without else estimate_delays(history)
+    cells = build_cells(history, grid, segments, delays)
+    entries = build_entries(history, grid, segments, delays)
     design = build_design(cells, entries, priors)
     design = build_design(cells, entries, priors, choose_memory(design, grid, entries, priors))
-    return Prepared(tables, history, cells, entries, design, whiten(design), priors)
+    return Prepared(tables, history, cells, entries, design, whiten(design), priors, delays)
 
 
 def _refuse_without_history(history: History) -> None:
@@ -152,7 +155,8 @@ def project(prepared: Prepared, fitted: Fit, seed: int, size: int = SIMULATED_DR
         prepared.cells, prepared.entries, n_levels, prepared.priors, size, np.random.default_rng(counts_seed)
     )
     start = company.fiscal_year_start
-    ends = simulate.slot_ends(history, prepared.cells.grid, forecast_periods(company, history.as_of), start)
+    periods = forecast_periods(company, history.as_of)
+    ends = simulate.slot_ends(history, prepared.cells.grid, periods, start, prepared.delays)
     future = simulate.build_future(
         history,
         prepared.cells,
@@ -164,6 +168,7 @@ def project(prepared: Prepared, fitted: Fit, seed: int, size: int = SIMULATED_DR
         start,
         prepared.priors,
         np.random.default_rng(future_seed),
+        prepared.delays,
     )
     draws = simulate.run(history, prepared.cells.grid, company.segments, future, walk_seed)
     return Projection(draws, posterior, counts, future, walk_seed)

@@ -13,7 +13,7 @@ from typing import Final
 from forecastlab.shocks import Memory
 
 # Parts of the model that can be left out, to see what each is worth (``Priors.without``).
-SWITCHES: Final = ("age", "group", "shock", "season", "band", "rush", "arrival_shock", "arrival_season")
+SWITCHES: Final = ("age", "group", "shock", "season", "band", "rush", "arrival_shock", "arrival_season", "delay")
 
 
 @dataclass(frozen=True, slots=True)

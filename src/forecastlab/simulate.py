@@ -34,7 +34,8 @@ class Draws:
     Parameters
     ----------
     slot_ends : float array, (slot,)
-        Ends of the time slots in days after the end of the as-of day.
+        Ends of the time slots in days after the end of the as-of day; up to 0 for those before it, in which what has
+        not been recorded yet was signed (``unseen``).
     outputs : tuple of str
         ``all`` and every ``column=value`` met.
     open, new : float arrays, (2, draw, slot, output)
@@ -47,7 +48,7 @@ class Draws:
     new: Floats
 
     def within(self, source: Floats, end: float) -> Floats:
-        """Sum of a source over the slots up to an instant (days from now): (2, draw, output)."""
+        """Sum of a source over the slots up to an instant (days from now), those before now too: (2, draw, output)."""
         return np.asarray(source[:, :, self.slot_ends <= end + 1e-6].sum(axis=2))
 
 
@@ -90,17 +91,10 @@ def run(history: History, grid: Grid, segments: tuple[str, ...], future: Future,
         future.world,
         future.money,
     )
-    new = walk.simulate_new(
-        np.uint64(seed),
-        future.arrivals,
-        future.mix,
-        future.entry,
-        grid.band_edges,
-        levels,
-        len(outputs),
-        future.world,
-        future.money,
-    )
+    rest = (future.mix, future.entry, grid.band_edges, levels, len(outputs), future.world, future.money)
+    new = walk.simulate_new(np.uint64(seed), future.arrivals, *rest)
+    if future.unseen.size:
+        new += walk.simulate_unseen(np.uint64(seed), future.unseen, *rest)
     return Draws(future.slot_ends, outputs, known, new)
 
 

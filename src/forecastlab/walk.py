@@ -14,6 +14,7 @@ import numpy as np
 
 OPEN_ROLE: Final = 1
 NEW_ROLE: Final = 2
+UNSEEN_ROLE: Final = 3
 MORE_ROLE: Final = 4
 
 _GOLDEN: Final = np.uint64(0x9E3779B97F4A7C15)
@@ -159,6 +160,12 @@ def _book(out, s, t, amount, combo, levels, slot_end):  # type: ignore[no-untype
         out[1, s, slot, levels[combo, j]] += 1.0
 
 
+@numba.njit(cache=True, inline="always")
+def _since(age, world):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Time from which an open deal may have moved: the first slot's end where it is before now, or its entry."""
+    return -min(age, max(-world[9][0], 0.0))
+
+
 @numba.njit(cache=True, parallel=True)
 def simulate_open(  # type: ignore[no-untyped-def]  # pragma: no cover
     seed, keys, milestone, age, lost, combo, amount, band, levels, n_out, world, money
@@ -169,10 +176,10 @@ def simulate_open(  # type: ignore[no-untyped-def]  # pragma: no cover
     for s in numba.prange(draws):
         for i in range(len(keys)):
             state = _start(seed, s, keys[i], OPEN_ROLE)
-            t = 0.0
-            a = age[i]
+            t = _since(age[i], world)
+            a = age[i] + t
             if lost[i]:
-                state, t = _come_back(state, 0.0, age[i], s, world)
+                state, t = _come_back(state, 0.0, age[i], s, world)  # from now on
                 a = 0.0
                 if t == np.inf:
                     continue
@@ -184,21 +191,31 @@ def simulate_open(  # type: ignore[no-untyped-def]  # pragma: no cover
     return out
 
 
+def simulate_new(seed, arrivals, *rest):  # type: ignore[no-untyped-def]
+    """Revenue and wins of deals that arrive later, so many in each week: (2, draw, slot, output)."""
+    return _simulate_arriving(seed, NEW_ROLE, 7.0, arrivals, *rest)
+
+
+def simulate_unseen(seed, arrivals, *rest):  # type: ignore[no-untyped-def]
+    """Revenue and wins of deals that arrived unrecorded, so many on each day before now: (2, draw, slot, output)."""
+    return _simulate_arriving(seed, UNSEEN_ROLE, -1.0, arrivals, *rest)
+
+
 @numba.njit(cache=True, parallel=True)
-def simulate_new(  # type: ignore[no-untyped-def]  # pragma: no cover
-    seed, arrivals, mix, entry, band_edges, levels, n_out, world, money
+def _simulate_arriving(  # type: ignore[no-untyped-def]  # pragma: no cover
+    seed, role, days, arrivals, mix, entry, band_edges, levels, n_out, world, money
 ):
-    """Revenue and wins of deals that arrive later: (2, draw, slot, output)."""
+    """Deals that arrive in spans of so many days from now on, or before now where that is negative."""
     draws, slots = world[1].shape[0], len(world[9])
     won = world[12].shape[3] - 1
     horizon = world[9][-1]
     out = np.zeros((2, draws, slots, n_out))
     for s in numba.prange(draws):
-        for week in range(arrivals.shape[1]):
-            for i in range(arrivals[s, week]):
-                state = _start(seed, s, week * 10_000_000 + i, NEW_ROLE)
+        for span in range(arrivals.shape[1]):
+            for i in range(arrivals[s, span]):
+                state = _start(seed, s, span * 10_000_000 + i, role)
                 state, u = _uniform(state)
-                t = 7.0 * (week + u)
+                t = days * (span + u)
                 if t >= horizon:
                     continue
                 state, u = _uniform(state)
@@ -242,10 +259,12 @@ def settled_within(  # type: ignore[no-untyped-def]  # pragma: no cover
             k, c = milestone[i], combo[i]
             late = 2.0 if np.isnan(amount[i]) else -1.0
             start = _start(seed, s, keys[i], OPEN_ROLE)
-            _, t = walk(start, k, age[i], 0.0, c, band[i], late, s, world)
+            since = _since(age[i], world)
+            a = age[i] + since
+            _, t = walk(start, k, a, since, c, band[i], late, s, world)
             out[1, s, i] = t <= days
             seen = band[i] if late < known[s, k] else unknown_band
-            state, t, _, chance = _stay(start, k, age[i], 0.0, c, seen, s, world)
+            state, t, _, chance = _stay(start, k, a, since, c, seen, s, world)
             if t <= days:
                 state, u = _uniform(state)
                 out[0, s, i] = u < chance
