@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,7 +18,7 @@ import pandas as pd
 import xarray as xr
 from threadpoolctl import threadpool_limits
 
-from forecastlab import files, report, simulate
+from forecastlab import files, recalibration, report, simulate
 from forecastlab.caveats import doubts_of, milestone_counts
 from forecastlab.cells import Cells, build_cells
 from forecastlab.config import Company
@@ -32,16 +32,18 @@ from forecastlab.forecast import forecast_periods, forecast_table, past_quarters
 from forecastlab.grid import build_grid
 from forecastlab.history import History, snapshot
 from forecastlab.outlook import Outlook, outlook
-from forecastlab.priors import Priors
+from forecastlab.priors import DEFAULT_PRIORS, Priors
 from forecastlab.quantities import faded, milestone_quantities
+from forecastlab.recalibration import Lesson
 from forecastlab.results import Results
 from forecastlab.schema import FORECAST_FILE, POSTERIOR_FILE, REPORT_FILE, ModelError
 from forecastlab.simulate import Draws, Future
 from forecastlab.tables import Tables
 from forecastlab.whitening import Whitening, choose_memory, whiten
+from forecastlab.worth import one_more
+from forecastlab.yearago import year_changes
 
 SIMULATED_DRAWS: Final = 2000
-DEFAULT_PRIORS: Final = Priors()
 DEFAULT_SAMPLER: Final = Sampler()
 
 
@@ -66,13 +68,17 @@ class Prepared:
 
 @dataclass(frozen=True, slots=True)
 class Projection:
-    """Simulated futures with the draws of the posterior they came from (one dimension ``sample``)."""
+    """Simulated futures with the draws of the posterior they came from (one dimension ``sample``).
+
+    ``draws`` are recalibrated by ``lessons`` (by target), where there are any; ``future`` is as the model has it.
+    """
 
     draws: Draws
     posterior: xr.Dataset
     counts: Counts
     future: Future
     walk_seed: int
+    lessons: dict[str, Lesson] = field(default_factory=dict)
 
 
 # Matrices here are small: threads inside a product only wait for each other, and would make sums depend on their
@@ -134,7 +140,9 @@ def estimate(prepared: Prepared, seed: int, sampler: Sampler = DEFAULT_SAMPLER) 
 
 
 @threadpool_limits.wrap(limits=1)  # type: ignore[untyped-decorator]
-def project(prepared: Prepared, fitted: Fit, seed: int, size: int = SIMULATED_DRAWS) -> Projection:
+def project(
+    prepared: Prepared, fitted: Fit, seed: int, size: int = SIMULATED_DRAWS, past: pd.DataFrame | None = None
+) -> Projection:
     """Simulate the future from a posterior.
 
     Parameters
@@ -145,8 +153,10 @@ def project(prepared: Prepared, fitted: Fit, seed: int, size: int = SIMULATED_DR
         The run's seed, as for ``estimate``.
     size : int
         Draws.
+    past : DataFrame, optional
+        Forecasts made at past quarter ends, to learn from (``recalibration``).
     """
-    _, counts_seed, future_seed, walk_seed = _seeds(seed)
+    _, counts_seed, future_seed, walk_seed, lesson_seed = _seeds(seed)
     company, history = prepared.company, prepared.history
     posterior = simulate.thin(fitted.posterior["posterior"].to_dataset(), size)
     n_levels = tuple(len(levels) for levels in prepared.cells.grid.groups)
@@ -171,12 +181,22 @@ def project(prepared: Prepared, fitted: Fit, seed: int, size: int = SIMULATED_DR
         prepared.delays,
     )
     draws = simulate.run(history, prepared.cells.grid, company.segments, future, walk_seed)
-    return Projection(draws, posterior, counts, future, walk_seed)
+    lessons = _lessons(prepared, past)
+    draws = recalibration.apply(draws, history, start, lessons, np.random.default_rng(lesson_seed))
+    return Projection(draws, posterior, counts, future, walk_seed, lessons)
+
+
+def _lessons(prepared: Prepared, past: pd.DataFrame | None) -> dict[str, Lesson]:
+    if past is None or "recalibration" in prepared.priors.without:
+        return {}
+    # What was recorded late is no miss of the model: quarters count once they have settled.
+    settle = 0 if prepared.history.reconstructed else recalibration.SETTLE_DAYS
+    return recalibration.learn(past, prepared.history, prepared.company.fiscal_year_start, settle)
 
 
 def _seeds(seed: int) -> list[int]:
-    """Independent seeds of the sampler, the conjugate parts, the future's shocks and the deals."""
-    return [int(child.generate_state(1)[0]) for child in np.random.SeedSequence(seed).spawn(4)]
+    """Independent seeds of the sampler, the conjugate parts, the future's shocks, the deals and the lessons."""
+    return [int(child.generate_state(1)[0]) for child in np.random.SeedSequence(seed).spawn(5)]
 
 
 def prospects(prepared: Prepared, projection: Projection) -> Outlook:
@@ -201,6 +221,8 @@ def conclude(prepared: Prepared, fitted: Fit, projection: Projection) -> Results
             company.keys,
             company.segments,
         ),
+        changes=year_changes(prepared.cells, projection.posterior, projection.counts, company.keys),
+        worth=one_more(history, prepared.cells.grid, company.keys, projection.future, projection.walk_seed),
         counts=milestone_counts(prepared.tables, history),
         budget=budget_table(projection.draws, history, company),
         gates=fitted.gates,

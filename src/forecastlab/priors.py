@@ -13,7 +13,18 @@ from typing import Final
 from forecastlab.shocks import Memory
 
 # Parts of the model that can be left out, to see what each is worth (``Priors.without``).
-SWITCHES: Final = ("age", "group", "shock", "season", "band", "rush", "arrival_shock", "arrival_season", "delay")
+SWITCHES: Final = (
+    "age",
+    "group",
+    "shock",
+    "season",
+    "band",
+    "rush",
+    "arrival_shock",
+    "arrival_season",
+    "delay",
+    "recalibration",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,3 +147,6 @@ class Priors:
     def memories(self) -> dict[str, tuple[Memory, ...]]:
         """The choices of memory by kind of predictor."""
         return {"moved": self.memory, "lost": self.memory, "arrival": self.arrival_memory}
+
+
+DEFAULT_PRIORS: Final = Priors()

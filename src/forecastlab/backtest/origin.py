@@ -65,12 +65,12 @@ def _forecast_origin(task: Task) -> OriginResult:
 def _model(task: Task) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Run the weekly pipeline; a refusal is a result too."""
     try:
-        prepared = pipeline.prepare(task.tables, task.origin)
+        prepared = pipeline.prepare(task.tables, task.origin, task.settings.priors)
         fitted = pipeline.estimate(prepared, task.seed, task.settings.sampler)
     except ModelError as error:
         nothing = pd.DataFrame({"reference_date": pd.Series(dtype="datetime64[us]")})
         return _nothing(), nothing, nothing, _fit_row(task.origin, None, str(error))
-    projection = pipeline.project(prepared, fitted, task.seed, task.settings.draws)
+    projection = pipeline.project(prepared, fitted, task.seed, task.settings.draws, task.past)
     table = forecast_table(projection.draws, prepared.history, prepared.company)
     found = pipeline.prospects(prepared, projection)
     deals, flow = (part.assign(reference_date=task.origin) for part in (found.deals, found.flow))

@@ -26,6 +26,7 @@ import numpy as np
 import pandas as pd
 
 from forecastlab.fit import Sampler
+from forecastlab.priors import DEFAULT_PRIORS, Priors
 from forecastlab.schema import UsageError
 from forecastlab.tables import Tables
 
@@ -68,11 +69,19 @@ class Settings:
         Simulated futures.
     competitors : bool
         Whether the competitors are run too.
+    priors : Priors
+        With the parts of the model that are left out, if any.
     """
 
     sampler: Sampler = SAMPLER
     draws: int = 2000
     competitors: bool = True
+    priors: Priors = DEFAULT_PRIORS
+
+    @property
+    def learns(self) -> bool:
+        """Whether origins learn from past forecasts."""
+        return "recalibration" not in self.priors.without
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +96,15 @@ class Task:
     seed : int
         The origin's own.
     settings : Settings
+    past : DataFrame or None
+        Past forecasts to learn from (``lessons.past_forecasts``), all made before the origin; None: not learned from.
     """
 
     tables: Tables
     origin: pd.Timestamp
     seed: int
     settings: Settings
+    past: pd.DataFrame | None = None
 
 
 def origins(first: pd.Timestamp, last: pd.Timestamp, every: Every) -> tuple[pd.Timestamp, ...]:
@@ -116,7 +128,9 @@ def origins(first: pd.Timestamp, last: pd.Timestamp, every: Every) -> tuple[pd.T
     return tuple(day for day in days if day <= last)
 
 
-def task_of(tables: Tables, origin: pd.Timestamp, seed: int, settings: Settings) -> Task:
+def task_of(
+    tables: Tables, origin: pd.Timestamp, seed: int, settings: Settings, past: pd.DataFrame | None = None
+) -> Task:
     """Cut the task of an origin from a company's tables.
 
     Parameters
@@ -126,9 +140,11 @@ def task_of(tables: Tables, origin: pd.Timestamp, seed: int, settings: Settings)
     seed : int
         Of the whole back-test. The origin's own depends on it and on the date alone: other origins do not move it.
     settings : Settings
+    past : DataFrame, optional
+        Forecasts made before the origin.
     """
     child = np.random.SeedSequence(seed, spawn_key=(origin.toordinal(),))
-    return Task(known_by(tables, origin), origin, int(child.generate_state(1)[0]), settings)
+    return Task(known_by(tables, origin), origin, int(child.generate_state(1)[0]), settings, past)
 
 
 def known_by(tables: Tables, day: pd.Timestamp) -> Tables:
@@ -163,7 +179,7 @@ def identity_of(task: Task) -> str:
         "libraries": {name: version(name) for name in COMPUTING},
     }
     found = hashlib.sha256(json.dumps(settled, sort_keys=True).encode())
-    for table in (task.tables.deals, task.tables.events, task.tables.rep_forecasts):
+    for table in (task.tables.deals, task.tables.events, task.tables.rep_forecasts, task.past):
         if table is not None:
             found.update(repr(list(table.columns)).encode())
             found.update(pd.util.hash_pandas_object(table, index=False).to_numpy().tobytes())

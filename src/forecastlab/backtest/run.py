@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import pandas as pd
 
-from forecastlab.backtest import store
+from forecastlab.backtest import lessons, store
 from forecastlab.backtest.origin import OriginResult, forecast_origin
 from forecastlab.backtest.outcome import (
     actuals_table,
@@ -60,38 +60,81 @@ def run_origins(
     folder : Path
         The store of finished origins.
     on_origin : callable, optional
-        Called with (finished, all, date) as origins finish, those from the store at once.
+        Called with (finished, all, date) as origins finish, those from the store at once; the past quarter ends that
+        the origins learn from are counted too, and come first.
 
     Raises
     ------
     ForecastlabError
         A worker died, or the machine of a cluster went away for good. What had finished is kept.
     """
+    taught = {date: lessons.dates_for(tables, date) if settings.learns else () for date in dates}
+    earlier = sorted({day for days in taught.values() for day in days})
+    everything = len(earlier) + len(dates)
+
+    def told_of(done: int, _: int, date: pd.Timestamp) -> None:
+        if on_origin is not None:
+            on_origin(done, everything, date)
+
+    def cut_earlier(date: pd.Timestamp) -> Task:
+        return task_of(tables, date, seed, lessons.settings_for(settings))
+
+    past = _found(cut_earlier, earlier, executor, folder, told_of)
+
+    def cut(date: pd.Timestamp) -> Task:
+        learned = lessons.past_forecasts(past, taught[date]) if taught[date] else None
+        return task_of(tables, date, seed, settings, learned)
+
+    found = _found(cut, dates, executor, folder, lambda done, of, date: told_of(len(earlier) + done, of, date))
+    return [found[date] for date in dates]
+
+
+def past_forecasts(
+    tables: Tables, day: pd.Timestamp, seed: int, executor: Callable[[], Any], folder: Path
+) -> pd.DataFrame:
+    """Return the past forecasts that the forecast of a day learns from, from the store as far as they are there.
+
+    Parameters
+    ----------
+    tables, seed, executor, folder
+        As for ``run_origins``.
+    day : pd.Timestamp
+        The as-of date.
+    """
+    dates = lessons.dates_for(tables, day)
+    settings = lessons.settings_for(Settings())
+    found = _found(lambda date: task_of(tables, date, seed, settings), dates, executor, folder, lambda *_: None)
+    return lessons.past_forecasts(found, dates)
+
+
+def _found(
+    cut: Callable[[pd.Timestamp], Task],
+    dates: Sequence[pd.Timestamp],
+    executor: Callable[[], Any],
+    folder: Path,
+    on_origin: OnOrigin,
+) -> dict[pd.Timestamp, OriginResult]:
+    """Results of some tasks, from the store or computed and stored."""
     found: dict[pd.Timestamp, OriginResult] = {}
     missing: dict[pd.Timestamp, str] = {}
     for date in dates:
-        identity = identity_of(task_of(tables, date, seed, settings))
+        identity = identity_of(cut(date))
         if (kept := store.load(folder, identity)) is None:
             missing[date] = identity
         else:
             found[date] = kept
-            _tell(on_origin, len(found), len(dates), date)
+            on_origin(len(found), len(dates), date)
     if missing:
-        with executor() as workers, closing(_computed(workers, tables, missing, seed, settings)) as results:
+        with executor() as workers, closing(_computed(workers, cut, missing)) as results:
             for date, result in results:
                 store.save(folder, missing[date], result)
                 found[date] = result
-                _tell(on_origin, len(found), len(dates), date)
-    return [found[date] for date in dates]
-
-
-def _tell(on_origin: OnOrigin | None, done: int, of: int, date: pd.Timestamp) -> None:
-    if on_origin is not None:
-        on_origin(done, of, date)
+                on_origin(len(found), len(dates), date)
+    return found
 
 
 def _computed(
-    workers: Executor, tables: Tables, missing: Mapping[pd.Timestamp, str], seed: int, settings: Settings
+    workers: Executor, cut: Callable[[pd.Timestamp], Task], missing: Mapping[pd.Timestamp, str]
 ) -> Generator[tuple[pd.Timestamp, OriginResult]]:
     """Yield results as they finish; when one fails, those under way still come, and the others are called off."""
     # Newest first: the largest histories take longest, and the last to finish should be short.
@@ -101,7 +144,7 @@ def _computed(
         while waiting or at:
             while waiting and len(at) < IN_HAND:
                 date = waiting.pop()
-                at[workers.submit(checked_origin, task_of(tables, date, seed, settings), missing[date])] = date
+                at[workers.submit(checked_origin, cut(date), missing[date])] = date
             for future in wait(at, return_when=FIRST_COMPLETED).done:
                 if future not in at:  # called off below, with others of a cluster that is gone
                     continue
