@@ -10,7 +10,7 @@ import pytest
 from scipy import optimize, stats
 
 from forecastlab.cellop import cell_loglik
-from forecastlab.likelihood import cell_logp, events_by_entry, hazard_logp
+from forecastlab.likelihood import cell_logp, events_by_entry, hazard_information, hazard_logp
 
 Arrays = tuple[np.ndarray, np.ndarray, np.ndarray]
 ENTRIES = 9
@@ -92,6 +92,18 @@ def test_events_may_be_summed_by_entry_beforehand(data: Arrays) -> None:
     assert found == value(point(6), data)
     np.testing.assert_array_equal(gradient, cell_logp(point(6), *data)[1])
     np.testing.assert_array_equal(total, events_by_entry(index, events, ENTRIES))  # the gradient is another array
+
+
+def test_information_is_the_curvature_of_the_value(data: Arrays) -> None:
+    """Finite differences of the gradient: the data enter the curvature by the exposure alone."""
+    index, _, exposure = data
+    at, step = point(6), 1e-6
+    found = hazard_information(at, index, exposure)
+    ahead, behind = ([cell_logp(at + sign * step * row, *data)[1] for row in np.eye(ENTRIES)] for sign in (1.0, -1.0))
+    numeric = -(np.array(ahead) - np.array(behind)) / (2 * step)
+    np.testing.assert_allclose(found, numeric, rtol=1e-6, atol=1e-5)
+    once = hazard_information(np.array([0.3]), np.array([[0, 0]]), np.array([2.0]))
+    assert once[0, 0] == pytest.approx(4 * 2 * np.exp(0.6)), "an entry met twice counts four times"
 
 
 def test_an_entry_that_no_cell_has_gets_no_gradient(data: Arrays) -> None:

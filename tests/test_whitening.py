@@ -10,18 +10,18 @@ import numpy as np
 import pandas as pd
 import pytest
 from books import company, event, tables
-from scipy import optimize, special, stats
+from scipy import optimize, stats
 
 import forecastlab.whitening as wh
 from forecastlab.cells import build_cells
 from forecastlab.design import Design, build_design
-from forecastlab.entries import build_entries
+from forecastlab.entries import BLOCKS, Entries, build_entries
 from forecastlab.grid import Grid, build_grid
 from forecastlab.history import snapshot
 from forecastlab.model import build_model
 from forecastlab.predictors import KINDS, STAGE, Predictor
-from forecastlab.priors import Priors
-from forecastlab.shocks import Memory
+from forecastlab.priors import SWITCHES, Priors
+from forecastlab.shocks import Memory, root
 from forecastlab.synthetic import nearly_empty, simulate_tables, small
 from forecastlab.tables import Tables
 from forecastlab.whitening import Whitening, choose_memory, whiten
@@ -30,31 +30,31 @@ PRIORS = Priors()
 Floats = np.ndarray
 
 
-def prepared(full: Tables, as_of: str | None = None) -> tuple[Design, Grid]:
+def prepared(full: Tables, as_of: str | None = None, priors: Priors = PRIORS) -> tuple[Design, Grid, Entries]:
     newest = full.events["recorded_at"].dt.tz_localize(None).max() if as_of is None else as_of
     history = snapshot(full, pd.Timestamp(newest))
     who = full.company
     grid = build_grid(history, who.segments, who.fiscal_year_start)
-    cells = build_cells(history, grid, who.segments)
-    return build_design(cells, build_entries(history, grid, who.segments), PRIORS), grid
+    cells, entries = build_cells(history, grid, who.segments), build_entries(history, grid, who.segments)
+    return build_design(cells, entries, priors), grid, entries
 
 
 @cache
 def small_company() -> tuple[Design, dict[str, Whitening]]:
-    design, _ = prepared(simulate_tables(small(), 4))
+    design, *_ = prepared(simulate_tables(small(), 4))
     return design, whiten(design)
 
 
 # --- independent densities ----------------------------------------------------------------------------------------
 def log_likelihood(design: Design, tables_of: dict[str, Floats], shape: float = 10.0) -> dict[str, float]:
     """Log likelihood by part, written with the densities of scipy; constants are left in."""
-    tempo, odds = (tables_of[kind][design.index].sum(axis=1) for kind in STAGE)
+    rate = {kind: design.exposure * np.exp(tables_of[kind][design.index].sum(axis=1)) for kind in STAGE}
     mean = np.exp(design.week_entries @ tables_of["arrival"])
     sd = np.exp(tables_of["spread"])
     error = design.amount_mean - tables_of["amount"]
     return {
-        "tempo": float(stats.poisson.logpmf(design.exits, design.exposure * np.exp(tempo)).sum()),
-        "odds": float(stats.binom.logpmf(design.moved, design.exits, special.expit(odds)).sum()),
+        "moved": float(stats.poisson.logpmf(design.moved, rate["moved"]).sum()),
+        "lost": float(stats.poisson.logpmf(design.lost, rate["lost"]).sum()),
         "arrival": float(stats.nbinom.logpmf(design.weekly, shape, shape / (shape + mean)).sum()),
         "amounts": float(
             -(design.amount_n * np.log(sd) + (design.amount_ss + design.amount_n * error**2) / (2 * sd**2)).sum()
@@ -107,7 +107,7 @@ def test_the_mode_is_the_optimum(kind: str) -> None:
     assert np.abs(found.x).max() < 0.7
 
 
-@pytest.mark.parametrize("kind", ["tempo", "odds"])
+@pytest.mark.parametrize("kind", STAGE)
 def test_the_factor_is_a_root_of_the_inverse_curvature(kind: str) -> None:
     design, white = small_company()
     predictor, approximation = design.predictors[kind], white[kind]
@@ -140,10 +140,10 @@ def test_evidence_is_exact_where_the_posterior_is_gaussian() -> None:
 def test_a_step_of_the_scales_is_a_mode() -> None:
     """Given the expected squares of the effects, each log scale goes to the mode of its own density."""
     design, white = small_company()
-    predictor = design.predictors["tempo"]
+    predictor = design.predictors["moved"]
     rng = np.random.default_rng(3)
     effects, variance = rng.normal(0, 0.5, len(predictor.unit)), rng.gamma(1, 0.1, len(predictor.unit))
-    found = wh._update_scales(predictor, white["tempo"].scales, effects, variance)
+    found = wh._update_scales(predictor, white["moved"].scales, effects, variance)
     for number, scale in enumerate(found):
         squares = (effects**2 + variance)[predictor.scale_of == number]
 
@@ -176,10 +176,10 @@ def test_weights_say_what_the_data_know() -> None:
     design, white = small_company()
     for kind in KINDS:
         assert np.all((white[kind].weight >= 0) & (white[kind].weight <= 1))
-    labels = design.predictors["tempo"].labels
+    labels = design.predictors["moved"].labels
     unseen = [i for i, label in enumerate(labels) if label.startswith("c0")]
     base = labels.index("base[0]")
-    known = white["tempo"].basis ** 2 @ white["tempo"].weight  # of effects, from that of directions
+    known = white["moved"].basis ** 2 @ white["moved"].weight  # of effects, from that of directions
     assert known[base] > 0.95
     assert known[unseen].min() < 1e-9  # nobody was met in a group never met
 
@@ -259,27 +259,69 @@ def test_directions_of_a_scale_are_told_apart_by_the_data(kind: str) -> None:
 
 
 # --- memory -------------------------------------------------------------------------------------------------------
-def test_memory_is_one_of_those_offered_and_the_best_of_them() -> None:
-    design, grid = prepared(simulate_tables(small(), 4))
-    chosen = choose_memory(design, grid, PRIORS)
-    assert set(chosen) == set(STAGE)
-    assert all(memory in PRIORS.memory for memory in chosen.values())
-    only = choose_memory(design, grid, replace(PRIORS, memory=(Memory(0.5, 0.2),)))
-    assert only == {"tempo": Memory(0.5, 0.2), "odds": Memory(0.5, 0.2)}
+ONE, TWO = Memory(0.5, 0.2), Memory(0.9, 0.4)
 
 
-@pytest.mark.parametrize("lasts", [True, False])
-def test_shocks_that_last_are_told_from_those_that_pass(lasts: bool) -> None:
-    """Many exits in every cell, under shocks that rise slowly or change from month to month."""
-    design, grid = prepared(simulate_tables(small(), 4))
-    months = grid.n_calendar - 1
-    path = np.linspace(-0.5, 0.5, months) if lasts else 0.5 * (-1.0) ** np.arange(months)
-    shock = np.append(0.0, path)[(design.index[:, 1] - design.layout.start("calendar")) % grid.n_calendar]
-    exits = np.full(len(design.exits), 400.0)
-    moved, exposure = np.round(exits * special.expit(shock)), exits * np.exp(3.0 - shock)
-    strong = replace(design, exits=exits, moved=moved, exposure=exposure)
-    found = choose_memory(strong, grid, replace(PRIORS, memory=(Memory(0.95, 0.1), Memory(0.3, 0.95))))
-    assert found == dict.fromkeys(STAGE, Memory(0.95, 0.1) if lasts else Memory(0.3, 0.95))
+def test_memory_is_one_of_those_offered_to_each_kind() -> None:
+    design, grid, entries = prepared(simulate_tables(small(), 4))
+    chosen = choose_memory(design, grid, entries, PRIORS)
+    assert list(chosen) == [*STAGE, "arrival"]
+    assert all(chosen[kind] in PRIORS.memory for kind in STAGE)
+    assert chosen["arrival"] in PRIORS.arrival_memory
+    only = choose_memory(design, grid, entries, replace(PRIORS, memory=(ONE,), arrival_memory=(TWO,)))
+    assert only == {"moved": ONE, "lost": ONE, "arrival": TWO}
+
+
+def test_the_memory_chosen_has_the_largest_evidence() -> None:
+    """Of designs laid out anew with each memory offered, whatever the order in which they are tried."""
+    full = simulate_tables(small(), 4)
+    design, grid, entries = prepared(full)
+    offered = (Memory(0.2, 0.2), Memory(0.8, 0.6), Memory(0.95, 0.1))
+    evidence: dict[str, dict[Memory, float]] = {kind: {} for kind in (*STAGE, "arrival")}
+    for memory in offered:
+        white = whiten(prepared(full, priors=replace(PRIORS, memory=(memory,), arrival_memory=(memory,)))[0])
+        for kind, found in evidence.items():
+            found[memory] = white[kind].evidence
+    best = {kind: max(found, key=lambda memory: found[memory]) for kind, found in evidence.items()}
+    for order in (offered, offered[::-1]):
+        given = replace(PRIORS, memory=order, arrival_memory=order)
+        chosen = choose_memory(design, grid, entries, given)
+        for kind, memory in chosen.items():
+            assert evidence[kind][memory] == pytest.approx(evidence[kind][best[kind]], abs=0.1), kind
+
+
+LASTING, PASSING = Memory(0.95, 0.1), Memory(0.3, 0.95)
+
+
+@pytest.mark.parametrize("kind", STAGE)
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_shocks_that_last_are_told_from_those_that_pass(kind: str, seed: int) -> None:
+    """Many events in every cell; the shocks of one hazard last, common and own ones, and those of the other pass."""
+    design, grid, entries = prepared(simulate_tables(small(), 4))
+    (other,) = set(STAGE) - {kind}
+    rng, k = np.random.default_rng(seed), design.layout.shapes["calendar"][0]
+    milestone, cell = np.divmod(design.index[:, 1] - design.layout.start("calendar"), grid.n_calendar)
+    truth, events = {kind: LASTING, other: PASSING}, {}
+    for name, memory in truth.items():
+        path = root(grid.shortness, memory) @ (0.3 * rng.standard_normal((grid.n_calendar - 1, 1)))
+        path = path + root(grid.shortness, memory) @ (0.2 * rng.standard_normal((grid.n_calendar - 1, k)))
+        events[name] = rng.poisson(200 * np.exp(np.pad(path, ((1, 0), (0, 0)))[cell, milestone])).astype(float)
+    strong = replace(design, exposure=np.full(len(cell), 2e4), **events)
+    found = choose_memory(strong, grid, entries, replace(PRIORS, memory=(LASTING, PASSING)))
+    assert {name: found[name] for name in STAGE} == truth
+
+
+@pytest.mark.parametrize("truth", [LASTING, PASSING])
+def test_the_memory_of_arrivals_is_told_from_their_weeks(truth: Memory) -> None:
+    """Many arrivals, at a level that drifts over the blocks of weeks, or that jumps from one to the next."""
+    design, grid, entries = prepared(simulate_tables(small(), 4))
+    blocks = int(entries.block.max() - entries.block.min() + 1)
+    assert blocks > 8
+    path = np.linspace(-0.6, 0.6, blocks) if truth == LASTING else 0.5 * (-1.0) ** np.arange(blocks)
+    weekly = np.round(200 * np.exp(path[entries.block - (BLOCKS - blocks)])).astype(np.int64)
+    strong, seen = replace(design, weekly=weekly), replace(entries, weekly=weekly)
+    for order in ((LASTING, PASSING), (PASSING, LASTING)):
+        assert choose_memory(strong, grid, seen, replace(PRIORS, arrival_memory=order))["arrival"] == truth
 
 
 # --- companies with next to nothing -------------------------------------------------------------------------------
@@ -312,17 +354,25 @@ ALL_WON = [*MANY, *[event(f"D{i}", "won", "2026-02-15") for i in range(28)]]
 def test_companies_with_next_to_nothing(
     rows: list[dict[str, object]], segments: tuple[str, ...], keys: tuple[str, ...]
 ) -> None:
-    design, grid = prepared(tables(rows, company(segments=segments, keys=keys)), "2026-06-30")
+    design, grid, entries = prepared(tables(rows, company(segments=segments, keys=keys)), "2026-06-30")
     white = whiten(design)
     assert_sound(design, white)
     both = (Memory(0.2, 0.2), Memory(0.8, 0.6))
-    chosen = choose_memory(design, grid, replace(PRIORS, memory=both))
+    chosen = choose_memory(design, grid, entries, replace(PRIORS, memory=both, arrival_memory=both))
     assert set(chosen.values()) <= set(both)
 
 
 def test_a_nearly_empty_company() -> None:
-    design, _ = prepared(simulate_tables(nearly_empty(), 4))
+    design, *_ = prepared(simulate_tables(nearly_empty(), 4))
     assert_sound(design, whiten(design))
+
+
+@pytest.mark.parametrize("without", [SWITCHES, *((switch,) for switch in SWITCHES)], ids=lambda x: "+".join(x[:2]))
+def test_parts_may_be_left_out(without: tuple[str, ...]) -> None:
+    priors = replace(PRIORS, without=without)
+    design, grid, entries = prepared(simulate_tables(small(), 4), priors=priors)
+    assert_sound(design, whiten(design))
+    assert set(choose_memory(design, grid, entries, priors)) == {*STAGE, "arrival"}
 
 
 def test_amounts_far_from_what_the_prior_expects_converge() -> None:
