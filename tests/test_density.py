@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,16 +12,17 @@ from forecastlab.blocks import Block, build_blocks, named
 from forecastlab.model import build_model
 from forecastlab.pipeline import Prepared, prepare
 from forecastlab.predictors import KINDS
-from forecastlab.priors import Priors
+from forecastlab.priors import SWITCHES, Priors
 from forecastlab.synthetic import demo, simulate_tables, small
 
 PRIORS = Priors()
+BARE = replace(PRIORS, without=SWITCHES)  # no effect has a scale that is learned
 
 
-@pytest.fixture(scope="module", params=["small", "demo"])
+@pytest.fixture(scope="module", params=[(small, PRIORS), (demo, PRIORS), (small, BARE)], ids=["small", "demo", "bare"])
 def prepared(request: pytest.FixtureRequest) -> Prepared:
-    truth = {"small": small, "demo": demo}[request.param]()
-    return prepare(simulate_tables(truth, 4), pd.Timestamp("2026-06-30"))
+    truth, priors = request.param
+    return prepare(simulate_tables(truth(), 4), pd.Timestamp("2026-06-30"), priors)
 
 
 @pytest.fixture(scope="module")

@@ -16,14 +16,15 @@ from worlds import laplace_sample
 from forecastlab import fit as fitting
 from forecastlab import pipeline
 from forecastlab.blocks import Block, build_blocks
+from forecastlab.entries import BLOCKS as WEEK_BLOCKS
 from forecastlab.fit import Fit, Sampler
 from forecastlab.model import model_data
-from forecastlab.predictors import KINDS
+from forecastlab.predictors import KINDS, STAGE
 from forecastlab.schema import ModelError
 from forecastlab.synthetic import simulate_tables, small
 
 Change = Callable[[xr.DataTree, Block], None]
-BLOCKS = ["tempo", "odds", "arrival", "amount"]
+BLOCKS = ["moved", "lost", "arrival", "amount"]
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ def _fit(
     prepared: pipeline.Prepared,
     monkeypatch: pytest.MonkeyPatch,
     *changes: Change,
-    spoilt: str = "tempo",
+    spoilt: str = "moved",
     seed: int = 1,
 ) -> tuple[Fit, list[Call]]:
     """Fit with positions from Laplace's approximation; the n-th attempt at one block is spoilt by the n-th change."""
@@ -112,17 +113,17 @@ def test_the_block_that_failed_alone_is_sampled_again_and_thinned_to_the_others(
 ) -> None:
     plain, once = _fit(prepared, monkeypatch)
     found, calls = _fit(prepared, monkeypatch, _a_little)
-    assert [call.block.name for call in calls] == ["tempo", *BLOCKS]
-    _, again = _of(calls, "tempo")
+    assert [call.block.name for call in calls] == ["moved", *BLOCKS]
+    _, again = _of(calls, "moved")
     assert again.tree["posterior"].sizes["draw"] == 2400
     a, b = (tree.posterior["posterior"].to_dataset() for tree in (plain, found))
     assert a.sizes == b.sizes
     assert b.sizes["draw"] == found.posterior["sample_stats"].sizes["draw"] == 800
-    tempo = prepared.design.predictors["tempo"]
-    log_scale = np.log(tempo.medians) + tempo.spreads * again.part("scale_tempo")[:, ::3]
-    np.testing.assert_allclose(np.log(b["scale"].to_numpy()[..., : len(tempo.scales)]), log_scale, atol=1e-12)
+    moved = prepared.design.predictors["moved"]
+    log_scale = np.log(moved.medians) + moved.spreads * again.part("scale_moved")[:, ::3]
+    np.testing.assert_allclose(np.log(b["scale"].to_numpy()[..., : len(moved.scales)]), log_scale, atol=1e-12)
     for name in a.data_vars:
-        same = name != "scale" and not str(name).startswith("tempo")
+        same = name != "scale" and not str(name).startswith("moved")
         assert bool((a[name] == b[name]).all()) is (same or not a[name].any()), name
     for name in BLOCKS[1:]:
         assert _of(calls, name)[0].seed == _of(once, name)[0].seed
@@ -130,7 +131,7 @@ def test_the_block_that_failed_alone_is_sampled_again_and_thinned_to_the_others(
 
 def test_what_fails_twice_is_watermarked(prepared: pipeline.Prepared, monkeypatch: pytest.MonkeyPatch) -> None:
     found, calls = _fit(prepared, monkeypatch, _a_little, _a_little_more)
-    assert (found.status, found.retried, len(_of(calls, "tempo"))) == ("watermarked", ("divergent_share",), 2)
+    assert (found.status, found.retried, len(_of(calls, "moved"))) == ("watermarked", ("divergent_share",), 2)
     assert found.gates.loc[~found.gates["passed"], "gate"].tolist() == ["divergent_share"]
 
 
@@ -157,10 +158,10 @@ def test_a_gross_failure_is_given_its_second_chance(
 @pytest.mark.parametrize(
     ("spoilt", "part"),
     [
-        ("tempo", "scale_tempo"),
+        ("moved", "scale_moved"),
         ("amount", "scale_spread"),
         ("arrival", "shape"),
-        ("odds", "z_odds"),
+        ("lost", "z_lost"),
         ("amount", "z_spread"),
     ],
 )
@@ -179,7 +180,7 @@ def test_scales_shape_and_effects_are_judged(
 def test_the_seed_decides_the_posterior(prepared: pipeline.Prepared, monkeypatch: pytest.MonkeyPatch) -> None:
     a, b, c = (_fit(prepared, monkeypatch, seed=s)[0].posterior["posterior"].to_dataset() for s in (1, 1, 2))
     xr.testing.assert_identical(a, b)
-    for name in ("tempo_age", "odds_age", "arrival", "arrival_shape", "amount", "spread"):
+    for name in ("moved_age", "lost_age", "arrival", "arrival_shape", "amount", "spread"):
         assert (a[name].to_numpy() != c[name].to_numpy()).any()
 
 
@@ -228,7 +229,7 @@ def test_statistics_are_those_of_all_blocks_together(
     def one(tree: xr.DataTree, _: Block) -> None:
         tree["sample_stats"]["diverging"][2, 40] = True
 
-    found, calls = _fit(prepared, monkeypatch, one, spoilt="odds")
+    found, calls = _fit(prepared, monkeypatch, one, spoilt="lost")
     stats = found.posterior["sample_stats"]
     energy = sum(call.tree["sample_stats"]["energy"].to_numpy() for call in calls)
     np.testing.assert_allclose(stats["energy"], energy, atol=1e-12)
@@ -255,13 +256,19 @@ def test_tables_are_the_sums_of_the_effects_of_the_model(
         x = data[f"{kind}_mode"] + data[f"{kind}_factor"] @ drawn[f"z_{kind}"]
         directions = sd ** (1 - data[f"{kind}_weight"]) * x
         table = data[f"{kind}_offset"] + data[f"{kind}_map"] @ directions
-        if kind in ("tempo", "odds"):
+        if kind in STAGE:
             for part in design.layout.shapes:
                 np.testing.assert_allclose(named[f"{kind}_{part}"], design.layout.part(part, table), atol=1e-10)
         else:
             np.testing.assert_allclose(named[kind], table, atol=1e-10)
             np.testing.assert_allclose(named[f"{kind}_effect"], prepared.white[kind].basis @ directions, atol=1e-10)
-    shares = named["tempo_shock"] + named["tempo_season"]
-    np.testing.assert_allclose(shares[:, 1:], named["tempo_calendar"][:, 1:], atol=1e-10)
+    for kind in STAGE:  # what came before the window is neither shock nor season
+        shares = named[f"{kind}_shock"] + named[f"{kind}_season"]
+        np.testing.assert_allclose(shares[:, 1:], named[f"{kind}_calendar"][:, 1:], atol=1e-10)
+        assert (shares[:, 0] == 0.0).all()
+    effects = dict(zip(design.predictors["arrival"].labels, named["arrival_effect"].to_numpy(), strict=True))
+    rest = design.predictors["arrival"].offset + effects["level[0]"] * (np.arange(len(named["arrival"])) < WEEK_BLOCKS)
+    np.testing.assert_allclose(named["arrival_shock"], (named["arrival"] - rest), atol=1e-10)
+    assert not design.predictors["arrival"].labels[-1].startswith("season"), "else it would be part of the rest"
     names = [f"{kind}.{name}" for kind in KINDS for name in design.predictors[kind].scales]
     assert named["scaled"].to_numpy().tolist() == names

@@ -31,13 +31,13 @@ def test_the_rank_plot_has_a_line_a_chain_for_the_six_worst_scales() -> None:
     rng = np.random.default_rng(0)
     scale = rng.lognormal(size=(CHAINS, DRAWS, SCALES))
     scale[:, 1:, 2] = scale[:, :1, 2] + 0.01 * scale[:, 1:, 2]  # chains that hardly move
-    names = [f"odds.age.{i}" for i in range(SCALES)]
+    names = [f"lost.age.{i}" for i in range(SCALES)]
     posterior = xr.Dataset({"scale": (("chain", "draw", "scaled"), scale)}, coords={"scaled": names})
     tree = xr.DataTree.from_dict({"posterior": posterior})
     views.rank_plot(Fit(tree, pd.DataFrame(), "ok", ()))
     panels = [axes for axes in pyplot.gcf().axes if axes.lines]
     assert [len(axes.lines) for axes in panels] == [CHAINS] * 6
-    assert "odds.age.2" in panels[0].get_title()
+    assert "lost.age.2" in panels[0].get_title()
 
 
 def test_budget_lines_are_shown_in_whole_amounts() -> None:
