@@ -53,3 +53,33 @@ def test_budget_lines_are_shown_in_whole_amounts() -> None:
 def test_no_budget_line_is_an_empty_table() -> None:
     empty = pd.DataFrame([], columns=fake.results().budget.columns)
     assert len(views.budget_view(fake.results(budget=empty))) == 0
+
+
+def test_changes_are_shown_a_row_a_milestone_and_quantity() -> None:
+    results = fake.results()
+    shown = views.change_view(results)
+    assert isinstance(shown, pd.DataFrame)
+    assert len(shown) == len(results.company.keys) * 4
+    row = shown.loc[("offer", "p_won")]
+    assert row.to_dict() == {
+        "a year ago": 0.4,
+        "now": 0.42,
+        "10 %": -0.02,
+        "change": 0.02,
+        "90 %": 0.06,
+        "chance it got better": 0.81,
+    }
+
+
+def test_changes_that_are_not_known_are_said_not_to_be_given() -> None:
+    results = fake.results()
+    shown = views.change_view(fake.results(changes=results.changes.iloc[:0]))
+    assert "at least five quarters" in shown.data  # type: ignore[union-attr]
+
+
+def test_one_more_deal_is_shown_in_the_order_of_the_milestones() -> None:
+    results = fake.results()
+    shown = views.worth_view(results)
+    assert shown.index.tolist() == list(results.company.keys)
+    assert shown.loc["trial", ("chance to be signed", "median")] == 0.3
+    assert shown.loc["trial", ("expected revenue", "90 %")] == 14_200

@@ -51,6 +51,16 @@ class Results:
         just proved the milestone is won), ``p_next`` (that it moves on at all), ``days_next_10/50/90`` and
         ``days_won_10/50/90`` (10 %, 50 %, 90 % points of the days to the next milestone and to signature among those
         that get there; NaN where nobody does).
+    changes : DataFrame
+        The same against a year ago (``yearago``): ``milestone, segment`` (``all``: the calendar is common to the
+        groups), ``quantity`` (``p_next, p_won, days_next_50, days_won_50``), ``earlier_start, earlier_end, now_start,
+        now_end`` (first and last days of the two windows), ``earlier, now`` (posterior medians), ``low, change, high``
+        (0.1, 0.5, 0.9 quantiles of now less earlier), ``better`` (posterior probability that the chance rose, or the
+        days fell). Empty where fewer than five quarters are known.
+    worth : DataFrame
+        One more deal that proves a milestone now (``worth``): ``milestone, segment`` (``all``), ``quantity``
+        (``p_signed``: chance to be signed within the next twelve months; ``revenue``: expected revenue within them),
+        ``quantile`` (0.1, 0.5, 0.9 over the posterior of the expectation), ``value``.
     counts : DataFrame
         One row a milestone, in order: ``milestone, open_deals, open_amount, passed`` (proven passes in the history),
         ``proven_share`` (share of passes with evidence, NaN where none is demanded).
@@ -69,6 +79,8 @@ class Results:
     forecast: pd.DataFrame
     actuals: pd.DataFrame
     milestones: pd.DataFrame
+    changes: pd.DataFrame
+    worth: pd.DataFrame
     counts: pd.DataFrame
     budget: pd.DataFrame
     gates: pd.DataFrame

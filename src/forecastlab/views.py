@@ -148,6 +148,23 @@ def milestone_view(results: Results) -> pd.DataFrame:
     return wide.round(2)
 
 
+def change_view(results: Results) -> pd.DataFrame | Markdown:
+    """Return the change of conversion and days against a year ago: median, 80 % interval, chance that it got better."""
+    if results.changes.empty:
+        return _markdown("Not given: a change against a year ago takes at least five quarters of history.")
+    table = results.changes.set_index(["milestone", "quantity"])
+    shown = table[["earlier", "now", "low", "change", "high", "better"]].astype(float).round(2)
+    return shown.set_axis(["a year ago", "now", "10 %", "change", "90 %", "chance it got better"], axis=1)
+
+
+def worth_view(results: Results) -> pd.DataFrame:
+    """Return what one more deal brings within twelve months, by milestone: chance and expected revenue."""
+    wide = results.worth.pivot_table(index="milestone", columns=["quantity", "quantile"], values="value", sort=False)
+    names = {"p_signed": "chance to be signed", "revenue": "expected revenue"}
+    shown = pd.concat([wide["p_signed"].round(2), wide["revenue"].round(-2)], axis=1, keys=names.values())
+    return shown.rename(columns={0.1: "10 %", 0.5: "median", 0.9: "90 %"}, level=1)
+
+
 def budget_view(results: Results) -> pd.DataFrame:
     """Return the budget lines: amounts and probabilities without false digits."""
     table = results.budget.set_index("label")

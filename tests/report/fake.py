@@ -14,6 +14,7 @@ from forecastlab.config import BudgetLine, Company, Milestone
 from forecastlab.periods import Period, months_from, next_12_months, quarters_before, quarters_from
 from forecastlab.results import Doubt, Results
 from forecastlab.schema import ALL, FORECAST_COLUMNS, QUANTILES
+from forecastlab.yearago import COLUMNS as CHANGE_COLUMNS
 
 AS_OF = pd.Timestamp("2026-09-25")
 SHARES = {
@@ -61,6 +62,8 @@ def results(language: Literal["fr", "en"] = "fr", scale: float = 1.0, **changes:
         forecast=_forecast(scale),
         actuals=_actuals(scale),
         milestones=_milestones(),
+        changes=_changes(),
+        worth=_worth(scale),
         counts=pd.DataFrame(
             {
                 "milestone": firm.keys,
@@ -163,6 +166,29 @@ def _milestones() -> pd.DataFrame:
                     for q, z in ((0.1, -1.28), (0.5, 0.0), (0.9, 1.28)):
                         value = days * factor * np.exp(-0.5 * shift + z * spread)
                         rows.append((key, segment, f"days_{name}_{point}", q, value))
+    return pd.DataFrame(rows, columns=["milestone", "segment", "quantity", "quantile", "value"])
+
+
+def _changes() -> pd.DataFrame:
+    """By step: losses rose, nothing moved, better, much better."""
+    now, earlier = (pd.Timestamp("2025-10-01"), AS_OF), (pd.Timestamp("2024-10-01"), pd.Timestamp("2025-09-30"))
+    levels = {"p_next": 0.6, "p_won": 0.4, "days_next_50": 35.0, "days_won_50": 140.0}
+    rows: list[tuple[object, ...]] = []
+    for (key, *_), move, better in zip(STEPS, (-0.15, 0.0, 0.06, 0.4), (0.08, 0.5, 0.81, 0.999), strict=True):
+        for quantity, level in levels.items():
+            step = level * move * (1 if quantity.startswith("p_") else -1)
+            wide = 0.1 * level
+            span = (step - wide, step, step + wide)
+            rows.append((key, ALL, quantity, *earlier, *now, level, level + step, *span, better))
+    return pd.DataFrame(rows, columns=list(CHANGE_COLUMNS))
+
+
+def _worth(scale: float) -> pd.DataFrame:
+    rows = []
+    for (key, *_), chance in zip(STEPS, (0.11, 0.3, 0.45, 0.78), strict=True):
+        for q, factor in ((0.1, 0.7), (0.5, 1.0), (0.9, 1.25)):
+            rows.append((key, ALL, "p_signed", q, chance * factor))
+            rows.append((key, ALL, "revenue", q, 38_000.0 * scale * chance * factor))
     return pd.DataFrame(rows, columns=["milestone", "segment", "quantity", "quantile", "value"])
 
 

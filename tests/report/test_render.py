@@ -208,6 +208,35 @@ def test_the_tables_hold_what_was_given(english: str) -> None:
     assert "Île-de-France" in text
 
 
+def test_the_change_against_a_year_ago_is_told_with_its_direction(french: str, english: str) -> None:
+    """Chances in points, days with their sign; nothing moved at the second milestone, and that is even odds."""
+    text = words(english)
+    assert "The mean pace from October 1, 2025 to September 25, 2026 against that from October 1, 2024 to" in text
+    assert "Need qualified −9 −15 to −3; worse: 92% −6 −10 to −2; worse: 92% +5 +2 to +9; slower: 92% +21" in text
+    assert "Trial passed 0 −6 to +6; better: 50% 0 −4 to +4; better: 50% 0 −4 to +4; faster: 50%" in text
+    assert "+24 +18 to +30; better: > 99%" in text
+    assert "du 1er octobre 2025 au 25 septembre 2026 face à celui du 1er octobre 2024 au 30" in words(french)
+    assert "−9 −15 à −3 ; moins bien : 92 %" in words(french)
+    assert "+21 +7 à +35 ; moins vite : 92 %" in words(french)
+
+
+def test_a_change_that_is_not_known_is_not_given() -> None:
+    base = fake.results("en")
+    text = words(render(replace(base, changes=base.changes.iloc[:0])))
+    assert "Not given: a change against a year ago takes at least five quarters of history." in text
+    gone = base.changes["quantity"] == "days_won_50"
+    names = ["earlier", "now", "low", "change", "high", "better"]
+    partly = base.changes.assign(**{name: base.changes[name].mask(gone) for name in names})
+    assert "+5 +2 to +9; slower: 92% – Trial passed" in words(render(replace(base, changes=partly)))
+
+
+def test_one_more_deal_is_worth_its_expected_revenue(french: str, english: str) -> None:
+    assert "Expected revenue within 12 months, k€" in words(english)
+    assert "Need qualified 11% 8–14% 4.2 2.9–5.2 Trial passed 30% 21–38% 11.4 8.0–14.2" in words(english)
+    assert "Chiffre d’affaires attendu sous 12 mois, k€" in words(french)
+    assert "Besoin qualifié 11 % 8–14 % 4,2 2,9–5,2" in words(french)
+
+
 def test_no_currency_is_written_in_words() -> None:
     run = fake.results("fr", company=fake.company("fr", currency="XXX"))
     text = render(run)
@@ -230,6 +259,8 @@ def test_a_run_with_next_to_nothing_still_gives_a_page() -> None:
         forecast=base.forecast.query("segment == 'all' and period != 'next_12_months'").assign(value=0.0),
         actuals=base.actuals.iloc[:0],
         milestones=base.milestones.query("segment == 'all'").assign(value=np.nan),
+        changes=base.changes.iloc[:0],
+        worth=base.worth.assign(value=0.0),
         counts=base.counts.assign(open_deals=0, open_amount=0.0, passed=0, proven_share=np.nan),
         budget=base.budget.iloc[:0],
         doubts=(),

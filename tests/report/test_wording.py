@@ -97,6 +97,13 @@ def test_probabilities_are_never_said_to_be_certain() -> None:
     assert load("fr").level(0.975) == "97,5\u00a0%"
 
 
+def test_changes_have_a_sign_and_no_false_digits() -> None:
+    wording = load("en")
+    values = (6.4, -12.2, 0.3, -0.4, 133.4, -1_251.0)
+    assert [wording.change(value) for value in values] == ["+6", "−12", "0", "0", "+133", "−1,250"]
+    assert load("fr").change(-0.7) == "−1"
+
+
 def test_dates_read_as_in_the_language() -> None:
     assert load("fr").date(pd.Timestamp("2026-10-01")) == "1er octobre 2026"
     assert load("fr").date(pd.Timestamp("2026-10-11")) == "11 octobre 2026"

@@ -9,7 +9,7 @@ import jinja2
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from forecastlab.report import doubts, figures, tables
+from forecastlab.report import doubts, figures, milestones, tables
 from forecastlab.report.numbers import Numbers, numbers
 from forecastlab.report.sentence import headlines, warning
 from forecastlab.report.svg import inline_svg
@@ -50,7 +50,7 @@ def render(results: Results, language: str | None = None) -> str:
         milestone_pictures=_milestone_svgs(results, found, wording),
         doubts=[doubts.sentence(doubt, results.company, wording) for doubt in results.doubts],
         tables=_tables(results, found, wording),
-        groups=tables.milestones_by_segment(results, found, wording),
+        groups=milestones.conversion_by_segment(results, found, wording),
     )
 
 
@@ -95,8 +95,10 @@ def _tables(results: Results, found: Numbers, wording: Wording) -> dict[str, Tab
         "quarters": tables.by_quarter(results, found, wording),
         "months": tables.by_month(results, found, wording),
         "segments": tables.by_segment(results, found, wording),
-        "milestones": tables.milestones(results, found, wording),
-        "open": tables.open_deals(results, found, wording),
+        "milestones": milestones.conversion(results, found, wording),
+        "changes": milestones.changes(results, wording),
+        "more": milestones.one_more(results, found, wording),
+        "open": milestones.open_deals(results, found, wording),
         "gates": tables.gates(results, wording),
     }
 

@@ -27,6 +27,7 @@ class Numbers:
     ----------
     forecast : mapping of (target, period, source, segment, quantile) to float
     milestones : mapping of (milestone, segment, quantity, quantile) to float
+        Of ``Results.milestones`` and ``Results.worth``.
     quarters, months : tuple of Period
         The periods that were forecast, in time; the first quarter is the current one.
     year : Period or None
@@ -73,9 +74,10 @@ def numbers(results: Results) -> Numbers:
     table = results.forecast
     rows = table[table["output_type"] == "quantile"]
     spans = _spans(table)
+    derived = pd.concat([results.milestones, results.worth])
     return Numbers(
         forecast=_by_name(rows, "target", "period", "source", "segment", "output_type_id", "value"),
-        milestones=_by_name(results.milestones, "milestone", "segment", "quantity", "quantile", "value"),
+        milestones=_by_name(derived, "milestone", "segment", "quantity", "quantile", "value"),
         quarters=tuple(span for span in spans if _QUARTER.fullmatch(span.name)),
         months=tuple(span for span in spans if _MONTH.fullmatch(span.name)),
         year=next((span for span in spans if span.name == NEXT_12_MONTHS), None),

@@ -133,7 +133,7 @@ def by_segment(results: Results, found: Numbers, wording: Wording) -> Table:
 
     won = [_("{period}: deals won", period=period.name) for period in periods]
     columns = (_("Group"), *(period.name for period in periods), *won)
-    return Table(_caption(unit, wording), columns, _grouped(found, row, wording))
+    return Table(_caption(unit, wording), columns, grouped(found, row, wording))
 
 
 def quarter_unit(found: Numbers, results: Results, wording: Wording) -> Unit:
@@ -166,116 +166,6 @@ def _caption(unit: Unit, wording: Wording) -> str:
     )
 
 
-# --- milestones ---------------------------------------------------------------------------------------------------
-def milestones(results: Results, found: Numbers, wording: Wording) -> Table:
-    """Return a row a milestone: chance to move on and to be won, days to the next and to signature."""
-    _ = wording.say
-    columns = (
-        _("Milestone"),
-        _("Chance to move on"),
-        _("Chance to be won"),
-        _("Days to the next"),
-        _("8 deals in 10 take"),
-        _("Days to signature"),
-        _("8 deals in 10 take"),
-    )
-    rows = tuple(
-        (
-            Cell(milestone.label.get(wording.language, milestone.key)),
-            _share(found, milestone.key, "p_next", ALL, wording),
-            _share(found, milestone.key, "p_won", ALL, wording),
-            _days(found, milestone.key, "days_next", ALL, wording),
-            _range(found, milestone.key, "days_next", wording),
-            _days(found, milestone.key, "days_won", ALL, wording),
-            _range(found, milestone.key, "days_won", wording),
-        )
-        for milestone in results.company.milestones
-    )
-    return Table(_derived_caption(wording), columns, rows)
-
-
-def milestones_by_segment(results: Results, found: Numbers, wording: Wording) -> tuple[tuple[str, Table], ...]:
-    """Return four titled tables, groups by milestones: moving on, being won, days to the next and to signature."""
-    _ = wording.say
-    if not found.segments:
-        return ()
-    quantities: tuple[tuple[str, str, Callable[..., Cell]], ...] = (
-        (_("Chance to be won"), "p_won", _share),
-        (_("Days to signature"), "days_won", _days),
-        (_("Chance to move on"), "p_next", _share),
-        (_("Days to the next"), "days_next", _days),
-    )
-    columns = (_("Group"), *(m.label.get(wording.language, m.key) for m in results.company.milestones))
-    tables = []
-    for title, quantity, cell in quantities:
-
-        def row(
-            segment: str, label: str, quantity: str = quantity, cell: Callable[..., Cell] = cell
-        ) -> tuple[Cell, ...]:
-            return Cell(label), *(cell(found, key, quantity, segment, wording) for key in results.company.keys)
-
-        tables.append((title, Table(_derived_caption(wording), columns, _grouped(found, row, wording))))
-    return tuple(tables)
-
-
-def open_deals(results: Results, found: Numbers, wording: Wording) -> Table:
-    """Return a row a milestone: open deals, their amount, passes in the history and the share with evidence."""
-    _ = wording.say
-    unit = quarter_unit(found, results, wording)
-    labels = {m.key: m.label.get(wording.language, m.key) for m in results.company.milestones}
-    amounts = wording.alike([_float(amount) for amount in results.counts["open_amount"]], unit, 4)
-    rows = []
-    for row, amount in zip(results.counts.to_dict("records"), amounts, strict=True):
-        proven = _float(row["proven_share"])
-        rows.append(
-            (
-                Cell(labels.get(str(row["milestone"]), str(row["milestone"]))),
-                Cell(wording.number(_float(row["open_deals"]), digits=9), kind="number"),
-                Cell(amount, kind="number"),
-                Cell(wording.number(_float(row["passed"]), digits=9), kind="number"),
-                Cell(wording.level(round(proven, 2)) if math.isfinite(proven) else _("not demanded"), kind="number"),
-            )
-        )
-    columns = (
-        _("Milestone"),
-        _("Open deals"),
-        _("Their amount, {unit}", unit=unit.label),
-        _("Passed in the history"),
-        _("Proven by evidence"),
-    )
-    return Table(_("Counted as of the date of the report; nothing here is estimated."), columns, tuple(rows))
-
-
-def _share(found: Numbers, key: str, quantity: str, segment: str, wording: Wording) -> Cell:
-    low, middle, high = (found.milestone(key, quantity, q, segment) for q in (0.1, MEDIAN, 0.9))
-    if not math.isfinite(middle):
-        return Cell(ABSENT, kind="number")
-    return Cell(wording.percent(middle), wording.chances(low, high), "number")
-
-
-def _days(found: Numbers, key: str, quantity: str, segment: str, wording: Wording) -> Cell:
-    low, middle, high = (found.milestone(key, f"{quantity}_50", q, segment) for q in (0.1, MEDIAN, 0.9))
-    if not math.isfinite(middle):
-        return Cell(ABSENT, kind="number")
-    return Cell(wording.days(middle), wording.days(low, high), "number")
-
-
-def _range(found: Numbers, key: str, quantity: str, wording: Wording) -> Cell:
-    low, high = (found.milestone(key, f"{quantity}_{point}") for point in (10, 90))
-    if not (math.isfinite(low) and math.isfinite(high)):
-        return Cell(ABSENT, kind="number")
-    return Cell(wording.days(low, high), kind="number")
-
-
-def _derived_caption(wording: Wording) -> str:
-    _ = wording.say
-    return _(
-        "From the day the milestone is proven, for a deal of middling amount at the pace expected next; groups weigh "
-        "alike in “All deals”. Days: half of those that get there take less. Small: {level} interval.",
-        level=wording.level(LEVEL),
-    )
-
-
 # --- trust --------------------------------------------------------------------------------------------------------
 def gates(results: Results, wording: Wording) -> Table:
     """Return a row a gate: value, threshold, passed or failed."""
@@ -295,7 +185,7 @@ def gates(results: Results, wording: Wording) -> Table:
     return Table(_("A failed check is never passed over in silence."), columns, tuple(rows), "stack")
 
 
-def _grouped(
+def grouped(
     found: Numbers, row: Callable[[str, str], tuple[Cell, ...]], wording: Wording
 ) -> tuple[tuple[Cell, ...], ...]:
     """Return the row of all deals, then for every segment column a heading and its groups."""

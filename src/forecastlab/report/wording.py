@@ -114,6 +114,11 @@ class Wording:
         """Return a number of days, or an interval of them, in whole days."""
         return joined(self.estimates(values, 0))
 
+    def change(self, value: float) -> str:
+        """Return a change in whole units with its sign: ``+6``, ``−12``, ``0``."""
+        whole = round(value)
+        return (("+" if whole > 0 else "−") if whole else "") + self.estimates([abs(whole)], 0)[0]
+
     def date(self, day: pd.Timestamp) -> str:
         """Return a day written out: ``25 septembre 2026``."""
         written = str(format_date(day.date(), format="long", locale=self.language))
