@@ -156,7 +156,7 @@ def test_nothing_is_compiled_anew_for_another_date_or_company(books: Tables, dem
             assert np.isfinite(value)
             sizes.add((block.name, len(gradient)))
     assert len(sizes) > 6, "the companies differ in size"
-    for name in ("tempo", "odds", "arrival", "amount"):
+    for name in ("hazard", "arrival", "amount"):
         assert len(getattr(density, f"{name}_density").signatures) == 1
 
 
@@ -285,7 +285,7 @@ def test_saved_results_are_those_of_the_run(books: Tables, tmp_path: Path) -> No
     assert (tmp_path / "report.html").stat().st_size > 1000
     with xr.open_datatree(tmp_path / "posterior.nc", engine="h5netcdf") as tree:
         np.testing.assert_array_equal(
-            tree["posterior"]["tempo_age"].to_numpy(), fitted.posterior["posterior"]["tempo_age"].to_numpy()
+            tree["posterior"]["moved_age"].to_numpy(), fitted.posterior["posterior"]["moved_age"].to_numpy()
         )
 
 
@@ -300,10 +300,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _stuck(block: Block, *settings: Any) -> xr.DataTree:
     """Draws of chains that stand apart, of which one is nowhere at all."""
     tree = laplace_sample(block, *settings)
-    if block.name == "tempo":
-        tree["posterior"]["q"][1, :, block.parts["z_tempo"]] += 5.0
-    if block.name == "odds":
-        tree["posterior"]["q"][0, 0, block.parts["z_odds"]] = np.nan
+    if block.name == "moved":
+        tree["posterior"]["q"][1, :, block.parts["z_moved"]] += 5.0
+    if block.name == "lost":
+        tree["posterior"]["q"][0, 0, block.parts["z_lost"]] = np.nan
     return tree
 
 
