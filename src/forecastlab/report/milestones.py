@@ -98,7 +98,7 @@ def changes(results: Results, wording: Wording) -> Table:
         level=wording.level(LEVEL),
         **spans,
     )
-    return Table(caption, columns, rows)
+    return Table(caption, columns, rows, "changes")
 
 
 def _risen(row: dict[Any, Any], wording: Wording) -> Cell:
@@ -131,6 +131,8 @@ def _changed(row: dict[Any, Any], factor: float, direction: str, wording: Wordin
         return Cell(ABSENT, kind="number")
     first, shown, last = (wording.change(value) for value in (low, middle, high))
     span = first if first == last else wording.say("{low} to {high}", low=first, high=last)
+    # on a narrow screen the line breaks between interval and direction, nowhere else
+    span, direction = (part.replace(" ", "\u00a0") for part in (span, direction))
     return Cell(shown, wording.say("{span}; {direction}", span=span, direction=direction), "number")
 
 
