@@ -112,8 +112,8 @@ class Priors:
         Memory(0.95, 0.6),
         Memory(0.99, 0.3),
     )
-    moved_season: Scale = Scale(0.12, 0.7)
-    lost_season: Scale = Scale(0.12, 0.7)
+    moved_season: Scale = Scale(0.25, 0.8)
+    lost_season: Scale = Scale(0.25, 0.8)
     moved_rush: Scale = Scale(0.3)
     lost_rush: Scale = Scale(0.3)
     moved_band: Scale = Scale(0.15)
