@@ -70,6 +70,24 @@ def test_results_are_whole(books: Tables) -> None:
     }
     assert found.gates["passed"].all()
     assert len(found.actuals) > 2
+    assert found.changes.empty  # a year of history
+    worth = found.worth.set_index(["quantity", "milestone", "quantile"])["value"].unstack()
+    assert list(dict.fromkeys(found.worth["milestone"])) == list(books.company.keys)
+    assert (worth[0.1] <= worth[0.5]).all()
+    assert worth.loc["p_signed", 0.5].between(0.0, 1.0).all()
+
+
+def test_a_long_history_is_compared_with_a_year_ago(demo_results: Results) -> None:
+    """The worth of a deal is read in the same futures: at the last milestone, nearly all who sign do so in the year."""
+    table = demo_results.changes
+    keys = demo_results.company.keys
+    assert len(table) == 4 * len(keys)
+    assert (table["now_end"] == AS_OF).all()
+    assert (table["earlier_end"] < table["now_start"]).all()
+    assert (table["low"] <= table["high"]).all()
+    chance = demo_results.milestones.set_index(["segment", "milestone", "quantity", "quantile"])["value"]
+    signed = demo_results.worth.set_index(["milestone", "quantity", "quantile"])["value"]
+    assert signed[keys[-1], "p_signed", 0.5] == pytest.approx(chance["all", keys[-1], "p_won", 0.5], abs=0.12)
 
 
 def test_the_same_seed_gives_the_same_bits_and_another_does_not(books: Tables) -> None:
