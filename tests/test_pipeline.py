@@ -17,8 +17,9 @@ from worlds import laplace_sample
 from forecastlab import cli, density, grid, ledger, notebooks, pipeline, weeklyrun
 from forecastlab import fit as fitting
 from forecastlab.blocks import Block, build_blocks
+from forecastlab.entries import BLOCKS
 from forecastlab.fit import Sampler
-from forecastlab.priors import Priors
+from forecastlab.priors import Priors, Scale
 from forecastlab.results import Results
 from forecastlab.schema import ModelError
 from forecastlab.shocks import Memory
@@ -225,6 +226,59 @@ def test_a_quiet_first_day_would_be_taken_for_the_month_if_a_cell_had_no_noise(
     evening = _wins_of_february(quiet_new_year, NEW_YEAR - pd.Timedelta(days=1))
     monkeypatch.setattr(grid, "LEAST_SHARE", 0.0)
     assert _wins_of_february(quiet_new_year, NEW_YEAR, Priors(memory=(Memory(0.95, 0.0),))) < 0.7 * evening
+
+
+# --- a quiet quarter, and parts left out --------------------------------------------------------------------------
+YEAR_END = pd.Timestamp("2025-12-31")
+
+
+def _arrivals(tables: Tables, priors: Priors = pipeline.DEFAULT_PRIORS) -> np.ndarray:
+    """Mean arrivals a week in the four quarters ahead."""
+    prepared = pipeline.prepare(tables, YEAR_END, priors)
+    assert prepared.entries.block_weeks == 13
+    drawn = pipeline.project(prepared, pipeline.estimate(prepared, 1, QUICK), 1, size=400).future.arrivals
+    return np.asarray(drawn[:, :52].reshape(len(drawn), 4, 13).mean(axis=(0, 2)))
+
+
+@pytest.fixture(scope="module")
+def steady() -> Tables:
+    """Four arrivals a week, for three years."""
+    return simulate_tables(exponential(), 5)
+
+
+@pytest.fixture(scope="module")
+def quiet(steady: Tables) -> Tables:
+    """The same, but whoever came in the last 13 weeks did not."""
+    first = steady.events.groupby("deal_id")["occurred_at"].transform("min")
+    began = (YEAR_END + pd.Timedelta(days=1 - 91)).tz_localize(steady.company.timezone)
+    return replace(steady, events=steady.events[first < began].reset_index(drop=True))
+
+
+def test_a_quiet_quarter_does_not_end_new_business(steady: Tables, quiet: Tables) -> None:
+    usual, after = _arrivals(steady), _arrivals(quiet)
+    assert usual == pytest.approx(4.0, rel=0.15)
+    assert after[0] < 0.8 * usual[0], "it does say something"
+    assert after[3] > 0.6 * usual[3], "but not for ever"
+
+
+def test_a_quiet_quarter_would_end_it_if_its_shock_stayed(quiet: Tables) -> None:
+    """The test above could pass because the quarter weighs nothing: as a level that hardly returns, it weighs a lot."""
+    lasting = Priors(arrival_memory=(Memory(0.98, 0.0),), arrival_shock=Scale(3.0, 0.3))
+    assert _arrivals(quiet, lasting)[3] < 0.35 * 4.0
+
+
+def test_without_shocks_and_season_hazards_go_on_as_they_are(demo_books: Tables) -> None:
+    calendar = ("shock", "season", "rush", "arrival_shock", "arrival_season")
+    for without in ((), calendar):
+        prepared = pipeline.prepare(demo_books, AS_OF, Priors(without=without))
+        projection = pipeline.project(prepared, pipeline.estimate(prepared, 1, QUICK), 1, size=100)
+        posterior, future = projection.posterior, projection.future
+        ahead = np.stack(future.world[7:9])[..., future.slot_ends > 0]
+        level = posterior["arrival"].to_numpy()
+        flat = ((ahead == 1.0).all(), (level[:, : BLOCKS - 1] == level[:, 1:BLOCKS]).all())
+        assert flat == (without == calendar,) * 2
+        names = {name.split(".")[1] for name in posterior["scaled"].to_numpy()}
+        assert (names & set(calendar) == set()) is (without == calendar)
 
 
 # --- small companies ----------------------------------------------------------------------------------------------
