@@ -14,11 +14,11 @@ Floats = npt.NDArray[np.float64]
 CERTAINTY: Final = 0.95
 
 
-def binomial_band(trials: npt.ArrayLike, share: npt.ArrayLike) -> tuple[Floats, Floats]:
+def binomial_band(trials: npt.ArrayLike, share: npt.ArrayLike, certainty: float = CERTAINTY) -> tuple[Floats, Floats]:
     """Return the shares between which a forecaster whose true share is ``share`` stays in 19 cases of 20.
 
-    The central 95 % interval of Binomial(trials, share) / trials. Example: 25 trials of an 80 % interval: 0.64 to 0.96.
-    Without trials anything is possible: 0 to 1.
+    The central 95 % interval (or that of another certainty) of Binomial(trials, share) / trials. Example: 25 trials of
+    an 80 % interval: 0.64 to 0.96. Without trials anything is possible: 0 to 1.
 
     Parameters
     ----------
@@ -26,6 +26,7 @@ def binomial_band(trials: npt.ArrayLike, share: npt.ArrayLike) -> tuple[Floats, 
         Independent trials.
     share : float array
         Broadcast against ``trials``.
+    certainty : float
 
     Returns
     -------
@@ -34,7 +35,7 @@ def binomial_band(trials: npt.ArrayLike, share: npt.ArrayLike) -> tuple[Floats, 
     count, share = np.asarray(trials, dtype=float), np.asarray(share, dtype=float)
     low, high = (
         binom.ppf(level, np.maximum(count, 1), share) / np.maximum(count, 1)
-        for level in ((1 - CERTAINTY) / 2, (1 + CERTAINTY) / 2)
+        for level in ((1 - certainty) / 2, (1 + certainty) / 2)
     )
     return np.where(count > 0, low, 0.0), np.where(count > 0, high, 1.0)
 
