@@ -51,6 +51,8 @@ def prior_draws(design: Design, priors: Priors, rng: np.random.Generator) -> xr.
         if kind not in STAGE:
             out[kind] = (("sample", f"{kind}_entry"), table)
             out[f"{kind}_effect"] = (("sample", f"{kind}_name"), effects)
+            if kind == "arrival":
+                out["arrival_shock"] = (("sample", "arrival_entry"), effects @ predictor.only("shock").T)
             continue
         for part in design.layout.shapes:
             out[f"{kind}_{part}"] = (("sample", "milestone", part), design.layout.part(part, table))
@@ -79,10 +81,22 @@ def without_counts(prepared: Prepared) -> tuple[Cells, Entries]:
     return replace(cells, destinations=np.zeros_like(cells.destinations)), empty
 
 
-def percent(scale: Scale, rng: np.random.Generator) -> Floats:
-    """Return the size of an effect on a rate, in percent: the factor exp(|effect|) less one."""
-    deviation = scale.median * np.exp(scale.spread * rng.standard_normal(20_000))
-    return np.asarray(100 * np.expm1(np.abs(deviation * rng.standard_normal(20_000))))
+def percent(scales: tuple[Scale, ...], rng: np.random.Generator, share: float = 1.0) -> Floats:
+    """Return the size of a sum of effects on a rate, in percent: the factor exp(|sum|) less one.
+
+    ``share`` of the variance is left where effects sum to zero over their levels.
+    """
+    total = np.zeros(20_000)
+    for scale in scales:
+        deviation = scale.median * np.exp(scale.spread * rng.standard_normal(len(total)))
+        total += np.sqrt(share) * deviation * rng.standard_normal(len(total))
+    return np.asarray(100 * np.expm1(np.abs(total)))
+
+
+def moved_within(days: float, moved: Floats, lost: Floats) -> Floats:
+    """Return the cumulative incidence of moving on under two constant hazards a day."""
+    rate = moved + lost
+    return np.asarray(moved / rate * -np.expm1(-rate * days))
 
 
 def show(what: str, values: Floats, digits: int = 0) -> None:
@@ -93,23 +107,28 @@ def show(what: str, values: Floats, digits: int = 0) -> None:
 
 def show_effects(priors: Priors, rng: np.random.Generator) -> None:
     """Print what single effects mean."""
-    tempo = priors.tempo.mu + priors.tempo.sigma * rng.standard_normal(20_000)
-    odds = priors.odds.mu + priors.odds.sigma * rng.standard_normal(20_000)
-    show("Mean stay in a milestone at the first hazard (days)", np.exp(-tempo))
-    show("Moving on among those that leave, youngest age (%)", 100 / (1 + np.exp(-odds)))
-    effects = {
-        "Age bin against the one before, tempo": priors.tempo_age,
-        "A group's tempo": priors.tempo_group,
-        "A group's odds": priors.odds_group,
-        "A quarter's shock on tempo": priors.tempo_shock,
-        "A quarter's shock on odds": priors.odds_shock,
-        "Season on tempo": priors.tempo_season,
-        "Rush at quarter ends on tempo": priors.tempo_rush,
-        "Amount band against the one below, odds": priors.odds_band,
-        "Arrival level from one block of weeks to the next": priors.arrival_level,
+    moved, lost = (prior.mu + prior.sigma * rng.standard_normal(20_000) for prior in (priors.moved, priors.lost))
+    show("Mean stay in a milestone at the first hazards (days)", 1 / (np.exp(moved) + np.exp(lost)))
+    show("Moved on within 90 days, at the first hazards (%)", 100 * moved_within(90.0, np.exp(moved), np.exp(lost)))
+    show("Moving on among those that leave, youngest age (%)", 100 / (1 + np.exp(lost - moved)))
+    tail = 100 / (1 + np.exp(lost - moved - priors.tail))
+    show("The same in the last age bin, had no age an effect (%)", tail)
+    effects: dict[str, tuple[Scale, ...]] = {
+        "Age bin against the one before, hazard of moving on": (priors.moved_age,),
+        "Age bin against the one before, hazard of loss": (priors.lost_age,),
+        "A group's hazard of moving on": (priors.moved_group,),
+        "A group's hazard of loss": (priors.lost_group,),
+        "A quarter's shock common to all milestones, moving on": (priors.moved_shock,),
+        "A quarter's shock on one milestone, common and own, moving on": (priors.moved_shock, priors.moved_shock),
+        "A quarter's shock on one milestone, common and own, loss": (priors.lost_shock, priors.lost_shock),
+        "Rush at quarter ends, moving on": (priors.moved_rush,),
+        "Amount band against the one below, moving on": (priors.moved_band,),
+        "A block of weeks against the level of arrivals": (priors.arrival_shock,),
     }
-    for name, scale in effects.items():
-        show(f"{name} (% up or down)", percent(scale, rng))
+    for name, scales in effects.items():
+        show(f"{name} (% up or down)", percent(scales, rng))
+    season = percent((priors.moved_season, priors.moved_season), rng, share=1 - 1 / 4)  # four quarters sum to zero
+    show("Season on one milestone, common and own, moving on (% up or down)", season)
     spread = priors.amount_spread
     wide = np.exp(1.28 * spread.median * np.exp(spread.spread * rng.standard_normal(20_000)))
     show("One amount in ten is above the median times", wide, 1)
