@@ -201,16 +201,18 @@ def test_records_of_a_snapshot_by_hand() -> None:
         event("D2", "amount", "2026-03-06", 5.0, recorded="2026-03-09T10:00"),
         event("D2", "lost", "2026-03-30", recorded="2026-04-02T10:00"),  # not known yet
         event("D3", "scoped", "2026-03-07"),
+        event("D5", "met", "2026-03-12", recorded="2026-03-25T10:00"),
+        event("D5", "scoped", "2026-03-16", recorded="2026-03-18T10:00"),  # by this the deal was known
         event("D4", "offered", "2026-03-08", recorded="2026-03-09T10:00"),  # lacks evidence: proves nothing
     ]
     found = snapshot(tables(rows, company(evidence=("offered",))), pd.Timestamp("2026-03-31")).records
     found = found.sort_values("ago", ascending=False, ignore_index=True)
     expected = pd.DataFrame(
         {
-            "ago": [29, 26, 24, 21, 11],
-            "delay": [0, 0, 0, 3, 1],
-            "entry": [True, True, True, False, False],
-            "known": [True, True, False, True, True],
+            "ago": [29, 26, 24, 21, 19, 15, 11],
+            "delay": [0, 0, 0, 3, 6, 2, 1],
+            "entry": [True, True, True, False, True, False, False],
+            "known": [True, True, False, True, True, True, True],
         }
     )
     pd.testing.assert_frame_equal(found, expected)

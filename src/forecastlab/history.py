@@ -75,7 +75,7 @@ class History:
         Recording times are missing for some rows that were used.
     records : DataFrame
         One row a fact used (milestone, won, lost): ``ago`` (days from it to the as-of day), ``delay`` (days from it to
-        its record), ``entry`` (a deal entered by it), ``known`` (its recording time is).
+        its record; of a deal's entry: to the deal's first record), ``entry``, ``known`` (its recording time is).
     """
 
     as_of: pd.Timestamp
@@ -199,18 +199,19 @@ def _times(used: pd.DataFrame) -> np.ndarray:
 
 def _records(played: rp.Replayed, used: pd.DataFrame, as_of: pd.Timestamp) -> pd.DataFrame:
     """When the facts occurred and when they were recorded, in whole days on the wall clock."""
+    used = used.assign(played_row=np.arange(len(used)))
+    used = used[used["event"].isin([MILESTONE, WON, LOST])]
     occurred, recorded = (used[name].dt.tz_localize(None).dt.normalize() for name in ("occurred_at", "recorded_at"))
-    entry = np.zeros(len(used), dtype=bool)
-    entry[played.start_row[np.unique(played.deal, return_index=True)[1]]] = True
-    found = pd.DataFrame(
-        {
-            "ago": ((as_of.normalize() - occurred) / _DAY).round().astype("int64"),
-            "delay": ((recorded - occurred) / _DAY).round().astype("int64").clip(lower=0),
-            "entry": entry,
-            "known": used["recorded_known"].astype(bool),
-        }
-    )
-    return found[used["event"].isin([MILESTONE, WON, LOST])].reset_index(drop=True)
+    entry = used["played_row"].isin(played.start_row[np.unique(played.deal, return_index=True)[1]])
+    # A deal is known by whichever of its facts was recorded first.
+    recorded = recorded.mask(entry, recorded.groupby(used["deal_id"]).transform("min"))
+    columns = {
+        "ago": ((as_of.normalize() - occurred) / _DAY).round(),
+        "delay": ((recorded - occurred) / _DAY).round().clip(lower=0),
+        "entry": entry,
+        "known": used["recorded_known"],
+    }
+    return pd.DataFrame(columns).astype(_RECORDS).reset_index(drop=True)
 
 
 def _spells(played: rp.Replayed, used: pd.DataFrame, segments: pd.DataFrame, now: float) -> pd.DataFrame:
@@ -233,7 +234,15 @@ def _spells(played: rp.Replayed, used: pd.DataFrame, segments: pd.DataFrame, now
             "amount": played.amount,
         }
     )
+    spells["first_amount"] = _first_known(spells)
     return pd.concat([spells, segments.iloc[played.deal].reset_index(drop=True)], axis=1)
+
+
+def _first_known(spells: pd.DataFrame) -> pd.Series:
+    """Return the first amount of a deal that was known by the start of each of its spells; NaN before there was one."""
+    by = spells["deal"]
+    met = spells["amount"].notna().groupby(by).cummax()
+    return spells["amount"].groupby(by).transform("first").where(met)
 
 
 def _deals(
@@ -254,6 +263,7 @@ def _deals(
             "entered": first["start"].reindex(range(len(ids))),
             "entry_state": first["state"].reindex(range(len(ids)), fill_value=rp.OUTSIDE),
             "entry_amount": first["amount"].reindex(range(len(ids))),
+            "first_amount": last["first_amount"].reindex(range(len(ids))).fillna(pd.Series(played.last_amount)),
             "last_milestone": played.furthest,
         }
     )

@@ -7,7 +7,7 @@ number of threads, or on which other deals exist.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import numba
 import numpy as np
@@ -191,12 +191,12 @@ def simulate_open(  # type: ignore[no-untyped-def]  # pragma: no cover
     return out
 
 
-def simulate_new(seed, arrivals, *rest):  # type: ignore[no-untyped-def]
+def simulate_new(seed: np.uint64, arrivals: Any, *rest: Any) -> Any:
     """Revenue and wins of deals that arrive later, so many in each week: (2, draw, slot, output)."""
     return _simulate_arriving(seed, NEW_ROLE, 7.0, arrivals, *rest)
 
 
-def simulate_unseen(seed, arrivals, *rest):  # type: ignore[no-untyped-def]
+def simulate_unseen(seed: np.uint64, arrivals: Any, *rest: Any) -> Any:
     """Revenue and wins of deals that arrived unrecorded, so many on each day before now: (2, draw, slot, output)."""
     return _simulate_arriving(seed, UNSEEN_ROLE, -1.0, arrivals, *rest)
 
