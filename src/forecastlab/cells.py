@@ -157,7 +157,7 @@ def _sum_pieces(pieces: pd.DataFrame, spells: pd.DataFrame, grid: Grid, segments
         "age": pieces["age"].to_numpy(),
         "calendar": pieces["calendar"].to_numpy(),
         "rush": pieces["rush"].to_numpy(),
-        "band": grid.band(spells["amount"].to_numpy(dtype=float))[of],
+        "band": grid.band(spells["first_amount"].to_numpy(dtype=float))[of],
     }
     for number, column in enumerate(segments):
         keys[f"group_{number}"] = grid.level(number, spells[column])[of]

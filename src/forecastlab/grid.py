@@ -122,7 +122,7 @@ def build_grid(history: History, segments: tuple[str, ...], fiscal_year_start: i
     )
     starts, season, unit = _calendar(history, fiscal_year_start)
     ends = _quarter_ends(history, starts, fiscal_year_start)
-    entered = history.deals["entry_amount"].to_numpy(dtype=float)
+    entered = history.deals["first_amount"].to_numpy(dtype=float)
     return Grid(
         age_edges=edges,
         starts=starts,

@@ -64,7 +64,7 @@ def outlook(
         still["age"].to_numpy(dtype=float),
         combinations_of(still, grid, segments),
         amount,
-        grid.band(amount),
+        grid.band(still["first_amount"].to_numpy(dtype=float)),
         float(DAYS),
         future.world,
     )
