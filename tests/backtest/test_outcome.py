@@ -70,9 +70,9 @@ def books() -> Tables:
 
 def test_sources_are_relative_to_the_origin(books: Tables) -> None:
     truth = _truth(books)
-    assert _value(truth, "2025Q2") == {"signed": 100.5, "open": 20.0, "new": 3.0, "total": 123.5}
-    assert _value(truth, "2025Q2", "wins") == {"signed": 2.0, "open": 1.0, "new": 1.0, "total": 4.0}
-    assert _value(truth, "2025-05") == {"signed": 0.5, "open": 0.0, "new": 3.0, "total": 3.5}
+    assert _value(truth, "2025Q2") == {"signed": 100.0, "open": 20.0, "new": 3.5, "total": 123.5}
+    assert _value(truth, "2025Q2", "wins") == {"signed": 1.0, "open": 1.0, "new": 2.0, "total": 4.0}
+    assert _value(truth, "2025-05") == {"signed": 0.0, "open": 0.0, "new": 3.5, "total": 3.5}
     assert _value(truth, "2025-06") == {"signed": 0.0, "open": 20.0, "new": 0.0, "total": 20.0}
     assert _value(truth, "2025Q3", "wins") == dict.fromkeys(("signed", "open", "new", "total"), 0.0)
     assert _value(_truth(books, pd.Timestamp("2025-04-09")), "2025Q2") == {
@@ -285,20 +285,25 @@ def test_what_becomes_of_an_open_deal(name: str) -> None:
 
 
 def test_what_was_over_before_the_origin_and_recorded_later() -> None:
-    """A win before the origin is none within 90 days after it; a deal moves on from where it really stood."""
+    """A deal counts from where the books of the origin say it stands: what they did not know yet is still to come."""
     settled, _ = _settled(
         [
             event("WON", "met", MET),
             event("WON", "won", "2025-05-10", 1.0, recorded="2025-05-20"),
-            event("STAYED", "met", MET),
-            event("STAYED", "scoped", "2025-05-10", evidence=PAPER, recorded="2025-05-20"),
             event("WENT", "met", MET),
             event("WENT", "scoped", "2025-05-10", evidence=PAPER, recorded="2025-05-20"),
-            event("WENT", "offered", "2025-06-10"),
+            event("LOST", "met", MET),
+            event("LOST", "lost", "2025-05-10", recorded="2025-05-20"),
+            # Redated since: the stay of which the books spoke never was, so that of the origin counts.
+            event("REDATED", "met", MET),
+            event("REDATED", "-met", "2025-05-02", recorded="2025-05-20"),
+            event("REDATED", "met", "2025-05-03", recorded="2025-05-20"),
+            event("REDATED", "scoped", "2025-06-01", evidence=PAPER),
         ]
     )
-    assert settled.set_index("deal_id")["moved_90"].to_dict() == {"STAYED": False, "WENT": True, "WON": False}
-    assert not settled["won_90"].any()
+    found = settled.set_index("deal_id")
+    assert found["moved_90"].to_dict() == {"WON": True, "WENT": True, "LOST": False, "REDATED": True}
+    assert found["won_90"].to_dict() == {"WON": True, "WENT": False, "LOST": False, "REDATED": False}
 
 
 def test_a_deal_deleted_since_did_nothing_and_a_reopened_one_counts_from_its_last_spell() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +21,7 @@ from forecastlab.tables import Tables
 
 _DAY = pd.Timedelta(days=1)
 _EPOCH = pd.Timestamp(0)
+SAME_INSTANT: Final = 1e-6  # days
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,15 +90,15 @@ def truth_table(
     -------
     DataFrame
         ``reference_date, target, period, period_start, period_end, source, segment, value, settled_on``. By source:
-        a win up to the origin is ``signed``, a later one ``open`` where the deal was known at the origin, else ``new``.
+        a win recorded by the origin is ``signed``, another one ``open`` where the deal was known then, else ``new``.
     """
     last = outcome.read_on - settle_days * _DAY
     names, member = _segments(outcome.wins, company.segments)
     amounts = np.column_stack([outcome.wins["amount"].to_numpy(dtype=float), np.ones(len(outcome.wins))])
-    day, known = outcome.wins["day"], outcome.wins["known_from"]
+    day, recorded, known = (outcome.wins[name] for name in ("day", "recorded", "known_from"))
     parts = []
     for origin in origins:
-        source = np.where(day <= origin, 0, np.where(known <= origin, 1, 2))
+        source = np.where((day <= origin) & (recorded <= origin), 0, np.where(known <= origin, 1, 2))
         for period in forecast_periods(company, origin):
             if period.end <= last:
                 inside = ((day >= period.start) & (day <= period.end)).to_numpy()
@@ -160,21 +162,29 @@ def actuals_table(truth: pd.DataFrame) -> pd.DataFrame:
 
 
 def deals_settled(deals: pd.DataFrame, outcome: Outcome) -> pd.DataFrame:
-    """Return the open deals of the origins that lie 90 days back, with what became of them: ``won_90, moved_90``."""
+    """Return the open deals of the origins that lie 90 days back, with what became of them: ``won_90, moved_90``.
+
+    What had happened by the origin and was recorded later counts: for those who look at the books it is yet to come.
+    """
     old = deals[deals["reference_date"] + DAYS * _DAY <= outcome.read_on].reset_index(drop=True)
-    day = outcome.wins.set_index("deal_id")["day"].reindex(old["deal_id"]).reset_index(drop=True)
-    within = (day > old["reference_date"]) & (day <= old["reference_date"] + DAYS * _DAY)
+    wins = outcome.wins.set_index("deal_id")[["day", "recorded"]].reindex(old["deal_id"]).reset_index(drop=True)
+    origin = old["reference_date"]
+    within = (wins["recorded"] > origin) & (wins["day"] <= origin + DAYS * _DAY)
     return old.assign(**{WON: within.to_numpy(dtype=bool), MOVED: _moved(old, outcome.history)})
 
 
 def _moved(deals: pd.DataFrame, history: History) -> npt.NDArray[np.bool_]:
-    """Whether the spell a deal was in at its origin ended by moving on within 90 days."""
+    """Whether the spell a deal was in at its origin, as known then, ended by moving on up to 90 days later."""
     ids = history.deals["deal_id"].to_numpy(dtype=object)
     live = history.spells[history.spells["state"] < history.n_milestones]
     ended = live.assign(deal_id=ids[live["deal"]])[["deal_id", "start", "stop", "exit"]].sort_values("stop")
-    asked = deals[["deal_id"]].assign(now=(deals["reference_date"] + _DAY - _EPOCH) / _DAY, row=np.arange(len(deals)))
+    now = (deals["reference_date"] + _DAY - _EPOCH) / _DAY
+    asked = deals[["deal_id"]].assign(now=now, began=now - deals["age"], row=np.arange(len(deals)))
     found = asked.merge(ended.astype({"deal_id": "str"}), on="deal_id")
-    found = found[found["stop"] > found["now"]].drop_duplicates("row")  # the first exit after the origin
+    # The spell that had begun when the books of the origin say; where they were wrong, the one of the origin itself.
+    found["same"] = (found["start"] - found["began"]).abs() < SAME_INSTANT
+    found = found[found["same"] | (found["stop"] > found["now"])]
+    found = found.sort_values(["same", "stop"], ascending=[False, True]).drop_duplicates("row")
     moved = (found["exit"] == rp.MOVED) & (found["stop"] <= found["now"] + DAYS) & (found["start"] <= found["now"])
     out = np.zeros(len(deals), dtype=bool)
     out[found.loc[moved, "row"]] = True
