@@ -8,12 +8,15 @@ year before and of the mean of the last four quarters, both less m. Then
     (y - m) / s ~ Normal((b_0 + b_1 x_1 + b_2 x_2) / s, tau^2)
 
 b_0 corrects a lean, b_1 and b_2 move the forecast toward what a seasonal and a plain run rate say as far as they knew
-better (stacking: Bates and Granger 1969, here in the logs), tau widens or narrows it. The prior is that of a model that
-needs no correction: b near 0, tau near 1. It is conjugate (normal-inverse-gamma), so posterior draws are exact; past
-quarters lose weight with a half-life of two years. With no lessons nothing is changed.
+better (stacking: Bates and Granger 1969, here in the logs), tau widens or narrows it. A priori b is near 0 and tau near
+1, and it is as likely as not that no correction is called for at all (b = 0, tau = 1). Both hypotheses are conjugate,
+so their weights and posterior draws are exact (Bayesian model averaging). Past quarters lose weight with a
+half-life of two years; forecasts of one quarter from several dates hang together and count half. Without lessons
+nothing is changed.
 
-Every simulated future has its own draw of b and tau and keeps its rank: its quarterly totals are multiplied by one
-factor each, for all sources and groups alike. So there is still one joint distribution from which all figures come.
+Every simulated future has its own draw of hypothesis, b and tau and keeps its rank: its quarterly totals are
+multiplied by one factor each, for all sources and groups alike. So there is still one joint distribution from which all
+figures come.
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from scipy import special
 
 from forecastlab.history import History
 from forecastlab.periods import Period, quarters_before, quarters_from
@@ -34,7 +38,9 @@ Floats = npt.NDArray[np.float64]
 
 LEAN: Final = 0.3  # prior standard deviation of b_0: a lean of a third is nothing unheard of
 TRUST: Final = 0.5  # and of b_1 and b_2
-CERTAINTY: Final = 4.0  # prior weight of tau = 1, in forecasts
+CERTAINTY: Final = 10.0  # prior weight of tau = 1, in forecasts
+NEEDED: Final = 0.5  # prior probability that a correction is called for
+COUNTS: Final = 0.5  # of a past forecast: those of one quarter, and of neighbouring ones, are wrong together
 HALF_LIFE: Final = 8.0  # quarters
 FLOOR: Final = 0.05  # of mean revenue is added before logs are taken; and the least s
 SETTLE_DAYS: Final = 28  # after which late records have come in, nearly all
@@ -79,6 +85,8 @@ class Lesson:
         Lower root of the covariance of b at tau = 1.
     shape, scale : float
         Of the inverse gamma distribution of tau squared.
+    needed : float
+        Posterior probability that a correction is called for at all.
     forecasts : int
         Past forecasts it was learned from.
     """
@@ -87,6 +95,7 @@ class Lesson:
     root: Floats
     shape: float
     scale: float
+    needed: float
     forecasts: int
 
 
@@ -145,7 +154,7 @@ def learn(past: pd.DataFrame, history: History, fiscal_year_start: int, settle_d
         if len(rows) >= FEWEST:
             table = np.array(rows)
             age = (_number(history.as_of) - table[:, -1]) / 91.3
-            lessons[target] = _posterior(table[:, :3], table[:, 3], 0.5 ** (age / HALF_LIFE))
+            lessons[target] = _posterior(table[:, :3], table[:, 3], COUNTS * 0.5 ** (age / HALF_LIFE))
     return lessons
 
 
@@ -181,13 +190,23 @@ def _predictors(said: Floats, small: float, middle: float) -> Floats:
 
 
 def _posterior(x: Floats, y: Floats, weight: Floats) -> Lesson:
-    """Normal-inverse-gamma posterior of a weighted regression."""
+    """Normal-inverse-gamma posterior of a weighted regression, and its evidence against that of no correction."""
     prior = np.diag([LEAN**-2, TRUST**-2, TRUST**-2])
     precision = prior + (x * weight[:, None]).T @ x
     mean = np.linalg.solve(precision, (x * weight[:, None]).T @ y)
     shape = (CERTAINTY + weight.sum()) / 2
     scale = CERTAINTY / 2 + 0.5 * float((weight * (y - x @ mean) ** 2).sum() + mean @ prior @ mean)
-    return Lesson(mean, np.linalg.cholesky(np.linalg.inv(precision)), float(shape), scale, len(y))
+    evidence = (
+        0.5 * (np.linalg.slogdet(prior)[1] - np.linalg.slogdet(precision)[1])
+        + CERTAINTY / 2 * np.log(CERTAINTY / 2)
+        - shape * np.log(scale)
+        + special.gammaln(shape)
+        - special.gammaln(CERTAINTY / 2)
+    )
+    against = -0.5 * float(weight @ y**2)  # the constant of the normal density is in both
+    needed = special.expit(evidence - against + special.logit(NEEDED))
+    root = np.linalg.cholesky(np.linalg.inv(precision))
+    return Lesson(mean, root, float(shape), scale, float(needed), len(y))
 
 
 def apply(
@@ -234,7 +253,8 @@ def apply(
 def _drawn(lesson: Lesson, size: int, rng: np.random.Generator) -> tuple[Floats, Floats]:
     tau = np.sqrt(lesson.scale / rng.gamma(lesson.shape, size=size))
     b = lesson.mean + tau[:, None] * (rng.standard_normal((size, len(lesson.mean))) @ lesson.root.T)
-    return b, tau
+    needed = rng.random(size) < lesson.needed
+    return np.where(needed[:, None], b, 0.0), np.where(needed, tau, 1.0)
 
 
 def _factor(rest: Floats, said: Floats, small: float, b: Floats, tau: Floats) -> Floats:

@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from forecastlab import report
 from forecastlab.checks import LEVEL, share_inside
 from forecastlab.fit import Fit
-from forecastlab.pipeline import Prepared
+from forecastlab.pipeline import Prepared, Projection
 from forecastlab.report import doubts
 from forecastlab.report.wording import load
 from forecastlab.results import Results
@@ -25,7 +25,7 @@ from forecastlab.schema import ALL
 from forecastlab.tables import Tables
 
 BAND: Final = (0.1, 0.5, 0.9)
-SHOWN_SCALES: Final = 40
+SHOWN_SCALES: Final = 80
 _MARKDOWN: Final = str.maketrans({c: f"\\{c}" for c in "\\`*_{}[]<>()#+-.!|$&~"})
 
 
@@ -126,6 +126,22 @@ def exits_plot(check: pd.DataFrame) -> Figure:
     for axes in panels[-1]:
         axes.set_xlabel("age bin")
     return figure
+
+
+def lessons_view(projection: Projection) -> pd.DataFrame:
+    """Return what past forecasts taught, by target: the chance that a correction is called for, and which."""
+    rows = {
+        target: {
+            "past forecasts": lesson.forecasts,
+            "correction called for": f"{lesson.needed:.0%}",
+            "then level": f"{np.expm1(lesson.mean[0]):+.0%}",
+            "pull of a year ago": round(float(lesson.mean[1]), 2),
+            "pull of the run rate": round(float(lesson.mean[2]), 2),
+            "width times": round(float(np.sqrt(lesson.scale / lesson.shape)), 2),
+        }
+        for target, lesson in projection.lessons.items()
+    }
+    return pd.DataFrame.from_dict(rows, orient="index")
 
 
 def forecast_view(results: Results) -> pd.DataFrame:
