@@ -40,6 +40,17 @@ def test_the_rank_plot_has_a_line_a_chain_for_the_six_worst_scales() -> None:
     assert "lost.age.2" in panels[0].get_title()
 
 
+def test_every_scale_of_a_usual_company_is_shown() -> None:
+    """Five milestones and two segment columns have 48; those of arrivals and amounts come last."""
+    scale = np.random.default_rng(0).lognormal(size=(2, 100, 48))
+    names = [f"s{i}" for i in range(48)]
+    posterior = xr.Dataset({"scale": (("chain", "draw", "scaled"), scale)}, coords={"scaled": names})
+    shown = views.scale_table(Fit(xr.DataTree.from_dict({"posterior": posterior}), pd.DataFrame(), "ok", ()))
+    assert shown.index.tolist() == names
+    quantiles = np.quantile(scale.reshape(-1, 48), [0.1, 0.5, 0.9], axis=0).T
+    np.testing.assert_allclose(shown, quantiles, atol=6e-4)
+
+
 def test_budget_lines_are_shown_in_whole_amounts() -> None:
     results = fake.results()
     shown = views.budget_view(results)
