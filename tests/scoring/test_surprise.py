@@ -99,8 +99,11 @@ def test_late_records_of_deals_that_had_entered():
 
 def test_late_records_of_wins_before_the_origin():
     late = [win(f"l{i}", "2025-04-03", 100, recorded="2025-06-01") for i in range(9)]
-    found = case({"signed": 900, "open": 600, "new": 400}, [*some("o", 10), *late], (10, 19), origin="2025-04-20")
-    assert (found["cause"], found["by_late_records"]) == ("late_records", -900)
+    found = case({"signed": 0, "open": 1500, "new": 400}, [*some("o", 10), *late], (10, 19), origin="2025-04-20")
+    assert (found["cause"], found["by_late_records"], found["by_shock"]) == ("late_records", -900, pytest.approx(0))
+    late = [row | {"known_from": day("2025-05-01")} for row in late]
+    found = case({"signed": 0, "open": 600, "new": 1300}, [*some("o", 10), *late], (10, 19), origin="2025-04-20")
+    assert (found["cause"], found["by_late_records"], found["by_arrivals"]) == ("late_records", -900, pytest.approx(0))
 
 
 def test_arrivals():

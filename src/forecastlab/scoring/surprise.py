@@ -4,8 +4,9 @@ Everything is money of the period. The *gap* is mean forecast less actual; it is
 new deals, which medians would not give. Each cause names the part of the gap that would not be there without it:
 
 *late_records*
-    The gap of signed revenue, less the revenue of deals that had entered by the origin, were first known after it and
-    won in the rest of the period: facts that had happened and were not on record.
+    The gap of signed revenue, less what had been signed by the origin and was recorded after it, less the revenue of
+    deals that had entered by the origin, were first known after it and won in the rest of the period: facts that had
+    happened and were not on record.
 *one_big_deal*
     Too little forecast: the largest win of the period that was not on record at the origin, beyond the usual largest
     win (the median of those of the other periods of the kind). Too much forecast: the largest expected revenue (amount
@@ -141,9 +142,14 @@ def _by_source(case: Case, own: pd.DataFrame, wins: pd.DataFrame) -> tuple[float
     gap = (same["mean"] - same["actual"]).groupby(same["source"]).sum().to_dict()
     origin = case["reference_date"]
     won = _won(wins, case["period_start"], case["period_end"])
-    unseen = won[(won["day"] > origin) & (won["entered"] <= origin) & (won["known_from"] > origin)]["amount"].sum()
-    late = gap.get("signed", 0.0) - float(unseen)
-    return late, gap.get("new", 0.0) + float(unseen), gap.get("open", 0.0)
+    over, known = won["day"] <= origin, won["known_from"] <= origin
+    late = (over & (won["recorded"] > origin)) | (~over & (won["entered"] <= origin) & ~known)
+    of_open, of_new = (float(won.loc[late & of, "amount"].sum()) for of in (known, ~known))
+    return (
+        gap.get("signed", 0.0) - of_open - of_new,
+        gap.get("new", 0.0) + of_new,
+        gap.get("open", 0.0) + of_open,
+    )
 
 
 def _big_win(case: Case, wins: pd.DataFrame, alike: pd.DataFrame) -> tuple[str, float, float]:
