@@ -158,8 +158,9 @@ def one_more(results: Results, found: Numbers, wording: Wording) -> Table:
         _("Expected revenue within 12 months, {unit}", unit=unit.label),
     )
     caption = _(
-        "For one more deal that proves the milestone today, of the groups and with the amount of your usual new deals, "
-        "excluding tax. Expected: over many such deals; a single one brings all or nothing. Small: {level} interval.",
+        "For one more deal that proves the milestone today, with group and amount as your new deals have them: unlike "
+        "in the first table, groups weigh by their share. Expected, excluding tax: over many such deals; a single one "
+        "brings all or nothing. Small: {level} interval.",
         level=wording.level(LEVEL),
     )
     return Table(caption, columns, tuple(rows))
