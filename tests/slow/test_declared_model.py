@@ -16,7 +16,7 @@ from scipy import stats
 from forecastlab import pipeline
 from forecastlab.fit import Sampler
 from forecastlab.model import build_model, model_data
-from forecastlab.predictors import KINDS
+from forecastlab.predictors import KINDS, STAGE
 from forecastlab.synthetic import simulate_tables, small
 
 pytestmark = pytest.mark.slow
@@ -36,7 +36,7 @@ def in_blocks(prepared: pipeline.Prepared) -> xr.Dataset:
     posterior = pipeline.estimate(prepared, 1, Sampler()).posterior["posterior"].to_dataset()
     found = {}
     for kind in KINDS:
-        if kind in ("tempo", "odds"):
+        if kind in STAGE:
             parts = [posterior[f"{kind}_{part}"].to_numpy() for part in prepared.design.layout.shapes]
             found[kind] = np.concatenate([part.reshape(*part.shape[:2], -1) for part in parts], axis=-1)
         else:
@@ -56,7 +56,7 @@ def declared(prepared: pipeline.Prepared) -> xr.Dataset:
         sd = with_fixed[..., data[f"{kind}_scale_of"]] * data[f"{kind}_unit"]
         x = data[f"{kind}_mode"] + posterior[f"z_{kind}"] @ data[f"{kind}_factor"].T
         found[kind] = data[f"{kind}_offset"] + (sd ** (1 - data[f"{kind}_weight"]) * x) @ data[f"{kind}_map"].T
-        if kind in ("tempo", "odds"):
+        if kind in STAGE:
             found[kind] = found[kind][..., :-1]  # the last entry is the constant zero of the layout
     return _dataset(found, scale, np.exp(posterior["arrival_shape_log__"]))
 

@@ -22,6 +22,7 @@ from forecastlab.tables import Tables
 pytestmark = pytest.mark.slow
 
 AS_OF = pd.Timestamp("2026-06-30")
+# Of the simulated company: log hazard of leaving a milestone at all, logit of moves among those that leave.
 TEMPO, ODDS = np.array([-3.4, -3.2, -3.0]), np.array([0.5, 0.8, 1.0])
 GROUPS = {"north": (0.3, 0.5, 0.3), "south": (-0.3, -0.5, -0.3)}  # effects on tempo, odds and log amount
 MEDIAN, SIGMA, WEEKLY = 10_000.0, 0.5, 4.0
