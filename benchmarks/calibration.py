@@ -38,6 +38,8 @@ SIZE = Settings().draws
 # A taste, not a measurement: two short chains whose gates nobody asks.
 QUICK = Sampler(draws=150, tune=100, chains=2, cores=1, judged=False)
 GROUPS = {"all": tuple(LEAST), "drawn from the prior": ("small", "prior"), **{kind: (kind,) for kind in LEAST}}
+KEYS = ("variant", "period", "target")
+ORDER = (trials.SHIPPED, trials.ALONE, *dict.fromkeys(word for case in trials.CASES for word in case))
 LIBRARIES = ("forecastlab", "numba", "numpy", "nutpie", "pandas", "scipy")
 
 
@@ -50,6 +52,7 @@ class Job:
     seed: int
     sampler: Sampler
     size: int
+    learn: bool
     digest: str
     folder: Path
 
@@ -59,18 +62,18 @@ class Job:
         return self.folder / self.digest / f"{self.number:05d}-{self.kind}.parquet"
 
 
-def digest(seed: int, sampler: Sampler, size: int) -> str:
+def digest(seed: int, sampler: Sampler, size: int, learn: bool) -> str:
     """Identity of a run: code, simulator, settings."""
-    return trials.trials_digest("calibration", seed, asdict(sampler), size, version("nutpie"), version("numba"))
+    return trials.trials_digest("calibration", seed, asdict(sampler), size, learn, version("nutpie"), version("numba"))
 
 
 def work(job: Job) -> float:
     """Forecast a company and keep it; return the seconds it took."""
-    if digest(job.seed, job.sampler, job.size) != job.digest:
+    if digest(job.seed, job.sampler, job.size, job.learn) != job.digest:
         raise SystemExit("The program's code was edited meanwhile: run the command again.")
     began = time.perf_counter()
     trial = draw_trial(job.number, job.seed, Priors(), job.kind)
-    write_table(trials.forecast_trial(trial, job.sampler, job.size, Priors()), job.path)
+    write_table(trials.forecast_trial(trial, job.sampler, job.size, Priors(), job.learn), job.path)
     return time.perf_counter() - began
 
 
@@ -107,15 +110,18 @@ def results(cases: pd.DataFrame) -> pd.DataFrame:
         group = made[made["kind"].isin(kinds)]
         if len(group) and frozenset(group["kind"]) not in shown:
             shown.add(frozenset(group["kind"]))
-            found = rank_table(group, ("period", "target"))
-            found.insert(2, "kind", name)
-            faults = {key: rank_faults(part["level"].to_numpy()) for key, part in group.groupby(["period", "target"])}
-            at = zip(found["period"], found["target"], strict=True)
+            found = rank_table(group, KEYS)
+            found.insert(len(KEYS), "kind", name)
+            faults = {key: rank_faults(part["level"].to_numpy()) for key, part in group.groupby(list(KEYS))}
+            at = zip(*(found[key] for key in KEYS), strict=True)
             parts.append(found.assign(faults=[", ".join(faults[key]) for key in at]))
     table = pd.concat(parts, ignore_index=True)
-    order = {case: i for i, case in enumerate(trials.CASES)}
-    place = [order[key] for key in zip(table["period"], table["target"], strict=True)]
-    return table.assign(place=place).sort_values("place", kind="stable").drop(columns="place").reset_index(drop=True)
+    return table.sort_values(list(KEYS), key=_placed, kind="stable", ignore_index=True)
+
+
+def _placed(values: pd.Series) -> pd.Series:
+    """Variants, periods and targets in the order in which they are spoken of."""
+    return values.map({name: place for place, name in enumerate(ORDER)})
 
 
 def markdown(table: pd.DataFrame) -> str:
@@ -123,7 +129,7 @@ def markdown(table: pd.DataFrame) -> str:
     head = (
         "| period | target | kind | n | 50 % | 80 % | 95 % | width | p lean | p width | p KS | p chi2 | ECDF | faults |"
     )
-    lines = [head, "|" + "---|" * 14]
+    lines = [head, "|" + "---|" * 15]
     for row in table.itertuples():
         shares = []
         for level in ("50", "80", "95"):
@@ -132,7 +138,7 @@ def markdown(table: pd.DataFrame) -> str:
             shares.append(f"{100 * held:.0f}{mark} ({100 * low:.0f}-{100 * high:.0f})")
         tests = [f"{getattr(row, name):.3f}" for name in ("p_lean", "p_width", "p_ks", "p_chi2")]
         inside = "inside" if row.ecdf_inside else "outside"
-        names = [row.period, row.target, row.kind, str(row.n)]
+        names = [row.variant, row.period, row.target, row.kind, str(row.n)]
         cells = [*names, *shares, f"{row.width:.2f}", *tests, inside, row.faults or "none"]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
@@ -153,6 +159,7 @@ def facts(cases: pd.DataFrame, given: argparse.Namespace, name: str) -> dict[str
             round(float(v), 1) for v in (*one["seconds"].quantile([0.5, 0.95]), one["seconds"].mean())
         ],
         "quick": given.quick,
+        "learning from past forecasts": given.learn,
         "versions": {library: version(library) for library in LIBRARIES},
     }
 
@@ -161,13 +168,13 @@ def publish(cases: pd.DataFrame, table: pd.DataFrame, known: dict[str, object]) 
     """Write the result as JSON and Markdown, and the figures."""
     stem = f"calibration-{known['date']}"
     place = ROOT / "benchmarks" / "results"
-    levels = cases[["number", "kind", "period", "target", "level", "actual", "median", "status"]]
+    levels = cases[["number", "kind", "variant", "period", "target", "level", "actual", "median", "status"]]
     content = known | {"table": table.to_dict("records"), "cases": levels.to_dict("records")}
     write_text(json.dumps(content, indent=1, default=str) + "\n", place / f"{stem}.json")
     said = "\n".join(f"- {key}: {value}" for key, value in known.items())
     head = "# Calibration of the whole forecast\n\nMeasured by `make calibrate`."
     write_text(f"{head}\n\n{said}\n\n{markdown(table)}\n\n{READING}", place / f"{stem}.md")
-    made = cases[cases["level"].notna()]
+    made = cases[cases["level"].notna() & (cases["variant"] == cases["variant"].iloc[0])]
     for short, group in {"prior": "drawn from the prior", "all": "all"}.items():
         chosen = made[(made["target"] == "revenue") & made["kind"].isin(GROUPS[group])]
         if len(chosen):
@@ -175,11 +182,12 @@ def publish(cases: pd.DataFrame, table: pd.DataFrame, known: dict[str, object]) 
 
 
 READING = """\
-Each case is one company. A share is how often the central interval held the actual, with the 95 % band of
-a calibrated forecast; `!` marks one outside it. Width: root mean square of the normal scores of the levels, 1 where
-intervals are as wide as they should be, above 1 too narrow. p lean, p width, p KS, p chi2: chance of at least as much
-under calibration. ECDF: whether the distribution of the levels lies within its simultaneous 95 % band (Säilynoja,
-Bürkner & Vehtari 2022). Faults: checks that fail at 99.9 %.
+As shipped: with what the company's own past forecasts teach; model alone: without. Each case is one company. A share is
+how often the central interval held the actual, with the 95 % band of a calibrated forecast; `!` marks one outside it.
+Width: root mean square of the normal scores of the levels, 1 where intervals are as wide as they should be, above 1 too
+narrow. p lean, p width, p KS, p chi2: chance of at least as much under calibration. ECDF: whether the distribution of
+the levels lies within its simultaneous 95 % band (Säilynoja, Bürkner & Vehtari 2022). Faults: checks that fail at
+99.9 %. Figures: the forecast as shipped.
 """
 
 
@@ -191,6 +199,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=SEED, help="default: %(default)s")
     parser.add_argument("--kinds", help="only these, with commas between, in turn: " + ", ".join(LEAST))
     parser.add_argument("--quick", action="store_true", help="two short chains without gates: a taste")
+    parser.add_argument(
+        "--no-lessons", dest="learn", action="store_false", help="the model alone: past forecasts cost most of the time"
+    )
     parser.add_argument("--out", type=Path, default=ROOT / "output" / "calibration", help="where companies are kept")
     parser.add_argument("--dry", action="store_true", help="print only, write no result")
     given = parser.parse_args()
@@ -198,13 +209,11 @@ def main() -> None:
     if given.companies < 1 or given.workers < 1 or set(kinds) - set(LEAST):
         parser.error("companies and workers must be at least 1, kinds among " + ", ".join(LEAST))
     sampler, size = (QUICK, 1000) if given.quick else (SAMPLER, SIZE)
-    name = digest(given.seed, sampler, size)
-    jobs = [
-        Job(
-            number, kinds[number % len(kinds)] if kinds else kind_of(number), given.seed, sampler, size, name, given.out
-        )
-        for number in range(given.companies)
-    ]
+    name = digest(given.seed, sampler, size, given.learn)
+    jobs = []
+    for number in range(given.companies):
+        kind = kinds[number % len(kinds)] if kinds else kind_of(number)
+        jobs.append(Job(number, kind, given.seed, sampler, size, given.learn, name, given.out))
     run(jobs, given.workers)
     cases = pd.concat([pd.read_parquet(job.path).drop(columns="draws") for job in jobs], ignore_index=True)
     table, known = results(cases), facts(cases, given, name)

@@ -11,6 +11,9 @@ from worlds import laplace_sample
 
 from forecastlab import fit as fitting
 from forecastlab import pipeline, trials
+from forecastlab.backtest import lessons
+from forecastlab.backtest.origin import OriginResult
+from forecastlab.backtest.plan import Task
 from forecastlab.fit import Sampler
 from forecastlab.priors import Priors
 from forecastlab.schema import NEXT_12_MONTHS, ModelError
@@ -53,12 +56,12 @@ def test_truth_is_what_the_events_say(kind: str) -> None:
 
 @pytest.mark.usefixtures("sampled")
 def test_a_forecast_knows_nothing_of_the_future(trial: Trial) -> None:
-    whole = trials.forecast_trial(trial, SHORT, 60, Priors())
+    whole = trials.forecast_trial(trial, SHORT, 60, Priors(), learn=False)
     events, end = trial.tables.events, (trial.as_of + pd.Timedelta(days=1)).tz_localize("UTC")
     past = events[events["recorded_at"] < end].reset_index(drop=True)
     deals = trial.tables.deals[trial.tables.deals["deal_id"].isin(past["deal_id"])].reset_index(drop=True)
     cut = replace(trial, tables=replace(trial.tables, events=past, deals=deals))
-    known = trials.forecast_trial(cut, SHORT, 60, Priors())
+    known = trials.forecast_trial(cut, SHORT, 60, Priors(), learn=False)
     for one, other in zip(whole["draws"], known["draws"], strict=True):
         np.testing.assert_array_equal(one, other)
     assert list(zip(whole["period"], whole["target"], strict=True)) == list(trials.CASES)
@@ -73,7 +76,7 @@ def test_a_refusal_is_a_row_too(trial: Trial, monkeypatch: pytest.MonkeyPatch) -
         raise ModelError("no")
 
     monkeypatch.setattr(pipeline, "estimate", refuse)
-    found = trials.forecast_trial(trial, SHORT, 60, Priors())
+    found = trials.forecast_trial(trial, SHORT, 60, Priors(), learn=False)
     assert set(found["status"]) == {"refused"}
     assert found["level"].isna().all()
     assert found["actual"].notna().all()
@@ -81,3 +84,26 @@ def test_a_refusal_is_a_row_too(trial: Trial, monkeypatch: pytest.MonkeyPatch) -
 
 def test_the_digest_follows_the_facts() -> None:
     assert trials.trials_digest("a", 1) == trials.trials_digest("a", 1) != trials.trials_digest("a", 2)
+
+
+@pytest.mark.usefixtures("sampled")
+def test_what_is_shipped_learns_from_past_quarter_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    trial = next(t for t in (draw_trial(n, 5, Priors(), "small") for n in range(9)) if len(_dates(t)) > 3)
+    asked = []
+
+    def origin(task: Task) -> OriginResult:
+        asked.append(task)
+        return OriginResult(pd.DataFrame(), pd.DataFrame(), pd.DataFrame(), pd.DataFrame())
+
+    monkeypatch.setattr(trials, "forecast_origin", origin)
+    found = trials.forecast_trial(trial, SHORT, 60, Priors())
+    assert [task.origin for task in asked] == list(_dates(trial))
+    assert all(task.tables.events["recorded_at"].max().tz_localize(None) < trial.as_of for task in asked)
+    assert found["variant"].value_counts().to_dict() == {trials.SHIPPED: 4, trials.ALONE: 4}
+    assert set(found["past"]) == {0}  # nothing was forecast in them, so nothing was learned:
+    by = found.set_index(["variant", "period", "target"])["level"]
+    assert by[trials.SHIPPED].tolist() == by[trials.ALONE].tolist()
+
+
+def _dates(trial: Trial) -> tuple[pd.Timestamp, ...]:
+    return lessons.dates_for(trial.tables, trial.as_of)

@@ -17,23 +17,26 @@ import numpy.typing as npt
 import pandas as pd
 
 from forecastlab import pipeline
+from forecastlab.backtest import lessons
+from forecastlab.backtest.origin import forecast_origin
 from forecastlab.backtest.outcome import read_outcome, truth_table
-from forecastlab.backtest.plan import code_digest, known_by
+from forecastlab.backtest.plan import Settings, code_digest, known_by, task_of
 from forecastlab.fit import Sampler
-from forecastlab.forecast import forecast_table, period_draws
+from forecastlab.forecast import period_draws
+from forecastlab.gates import GROSS
 from forecastlab.periods import Period, next_12_months, quarters_from
 from forecastlab.priors import Priors
-from forecastlab.schema import ALL, FORECAST_COLUMNS, NEXT_12_MONTHS, TARGETS, ModelError
+from forecastlab.schema import ALL, NEXT_12_MONTHS, TARGETS, ModelError
 from forecastlab.scoring.ranks import rank_level
 from forecastlab.synthetic.kinds import Trial
 from forecastlab.synthetic.world import AHEAD_DAYS
-from forecastlab.tables import Tables
 
 Floats = npt.NDArray[np.float64]
 
 NEXT_QUARTER: Final = "next_quarter"
 CASES: Final = tuple((period, target) for period in (NEXT_QUARTER, NEXT_12_MONTHS) for target in TARGETS)
-FULL: Final = "full"  # the name of the model with nothing left out
+SHIPPED: Final = "as shipped"
+ALONE: Final = "model alone"  # without what past forecasts teach
 _DAY: Final = pd.Timedelta(days=1)
 
 
@@ -51,7 +54,7 @@ def truth_of(trial: Trial) -> pd.DataFrame:
     return truth[(truth["source"] == "total") & (truth["segment"] == ALL)].reset_index(drop=True)
 
 
-def forecast_trial(trial: Trial, sampler: Sampler, size: int, priors: Priors) -> pd.DataFrame:
+def forecast_trial(trial: Trial, sampler: Sampler, size: int, priors: Priors, learn: bool = True) -> pd.DataFrame:
     """Forecast a trial as the weekly run would, and hold the draws against what came.
 
     Parameters
@@ -61,86 +64,67 @@ def forecast_trial(trial: Trial, sampler: Sampler, size: int, priors: Priors) ->
     size : int
         Simulated futures.
     priors : Priors
+    learn : bool
+        Whether the forecast learns from past forecasts (``backtest.lessons``) as a weekly run does; they cost most of
+        the time.
 
     Returns
     -------
     DataFrame
-        One row for each of ``CASES``: ``number, kind, as_of, period, target, actual, level`` (of the actual among the
-        draws: ``ranks.rank_level``), ``median, draws`` (array), ``status, retried, deals, seconds``. Where the model
-        refused: ``level`` and ``median`` NaN, no draws.
+        One row for each of ``CASES`` and variant: ``number, kind, as_of, variant`` (``SHIPPED``; ``ALONE``: without
+        lessons), ``period, target, actual, level`` (of the actual among the draws: ``ranks.rank_level``), ``median,
+        draws`` (array), ``status, retried, deals, past`` (number of past forecasts), the values of the gates,
+        ``seconds``. Where the model refused: ``level``, ``median`` and gates NaN, no draws.
     """
     began, threads = time.perf_counter(), numba.get_num_threads()
     numba.set_num_threads(1)
     try:
-        found, facts = _draws(trial, sampler, size, priors)
+        found, facts = _draws(trial, sampler, size, priors, learn)
     finally:
         numba.set_num_threads(threads)
     truth = truth_of(trial).set_index(["period", "target"])["value"]
     uniform = np.random.default_rng(trial.seed).random(len(CASES))
     rows = []
-    for (name, target), u in zip(CASES, uniform, strict=True):
-        draws = found.get((name, target), np.empty(0))
-        actual = float(truth[asked_periods(trial)[name].name, target])
-        level = rank_level(draws, actual, float(u)) if len(draws) else np.nan
-        median = float(np.median(draws)) if len(draws) else np.nan
-        rows.append((trial.number, trial.kind, trial.as_of, name, target, actual, level, median, draws))
-    columns = ["number", "kind", "as_of", "period", "target", "actual", "level", "median", "draws"]
+    for variant in (SHIPPED, ALONE) if learn else (ALONE,):
+        for (name, target), u in zip(CASES, uniform, strict=True):
+            draws = found.get((variant, name, target), np.empty(0))
+            actual = float(truth[asked_periods(trial)[name].name, target])
+            level = rank_level(draws, actual, float(u)) if len(draws) else np.nan
+            median = float(np.median(draws)) if len(draws) else np.nan
+            rows.append((trial.number, trial.kind, trial.as_of, variant, name, target, actual, level, median, draws))
+    columns = ["number", "kind", "as_of", "variant", "period", "target", "actual", "level", "median", "draws"]
     known = pd.DataFrame([facts | {"seconds": time.perf_counter() - began}] * len(rows))
     return pd.concat([pd.DataFrame(rows, columns=columns), known], axis=1)
 
 
 def _draws(
-    trial: Trial, sampler: Sampler, size: int, priors: Priors
-) -> tuple[dict[tuple[str, str], Floats], dict[str, object]]:
+    trial: Trial, sampler: Sampler, size: int, priors: Priors, learn: bool
+) -> tuple[dict[tuple[str, str, str], Floats], dict[str, object]]:
     known = known_by(trial.tables, trial.as_of)
-    deals = len(known.deals)
+    facts: dict[str, object] = {"deals": len(known.deals), "past": 0}
     try:
         prepared = pipeline.prepare(known, trial.as_of, priors)
         fitted = pipeline.estimate(prepared, trial.seed, sampler)
     except ModelError:
-        return {}, {"status": "refused", "retried": "", "deals": deals}
-    draws = pipeline.project(prepared, fitted, trial.seed, size).draws
-    found: dict[tuple[str, str], Floats] = {}
-    for name, period in asked_periods(trial).items():
-        total = period_draws(draws, prepared.history, prepared.company, period)["total"][:, :, 0]
-        found |= {(name, target): np.array(values) for target, values in zip(TARGETS, total, strict=True)}
-    return found, {"status": fitted.status, "retried": ", ".join(fitted.retried), "deals": deals}
+        return {}, {"status": "refused", "retried": ""} | facts | dict.fromkeys(GROSS, np.nan)
+    found: dict[tuple[str, str, str], Floats] = {}
+    pasts = {ALONE: None} | ({SHIPPED: hindcasts(trial, priors)} if learn else {})
+    for variant, past in pasts.items():
+        facts["past"] = 0 if past is None else past["reference_date"].nunique()
+        draws = pipeline.project(prepared, fitted, trial.seed, size, past).draws
+        for name, period in asked_periods(trial).items():
+            total = period_draws(draws, prepared.history, prepared.company, period)["total"][:, :, 0]
+            found |= {(variant, name, target): np.array(v) for target, v in zip(TARGETS, total, strict=True)}
+    gates = dict(zip(fitted.gates["gate"], fitted.gates["value"].astype(float), strict=True))
+    return found, {"status": fitted.status, "retried": ", ".join(fitted.retried)} | facts | gates
 
 
-def forecast_without(
-    tables: Tables, origin: pd.Timestamp, left_out: str, sampler: Sampler, size: int, seed: int
-) -> pd.DataFrame:
-    """Forecast an origin with one part of the model left out.
-
-    Parameters
-    ----------
-    tables : Tables
-        What is recorded later is cut off here.
-    origin : pd.Timestamp
-    left_out : str
-        Of ``priors.SWITCHES``, or ``FULL``.
-    sampler : Sampler
-    size : int
-    seed : int
-        The same for all parts of an origin, so that they differ by the part as much as by chance alone can be avoided.
-
-    Returns
-    -------
-    DataFrame
-        ``forecaster`` (the part), then ``schema.FORECAST_COLUMNS``: the whole company's total.
-    """
-    priors = Priors(without=() if left_out == FULL else (left_out,))
-    threads = numba.get_num_threads()
-    numba.set_num_threads(1)
-    try:
-        prepared = pipeline.prepare(known_by(tables, origin), origin, priors)
-        fitted = pipeline.estimate(prepared, seed, sampler)
-        draws = pipeline.project(prepared, fitted, seed, size).draws
-    finally:
-        numba.set_num_threads(threads)
-    table = forecast_table(draws, prepared.history, prepared.company)
-    table = table[(table["source"] == "total") & (table["segment"] == ALL)].reset_index(drop=True)
-    return table.assign(forecaster=left_out)[["forecaster", *FORECAST_COLUMNS]].astype({"forecaster": "str"})
+def hindcasts(trial: Trial, priors: Priors) -> pd.DataFrame:
+    """Return the past forecasts from which the forecast of a trial learns."""
+    settings = lessons.settings_for(Settings(priors=priors))
+    dates = lessons.dates_for(trial.tables, trial.as_of)
+    found = {date: forecast_origin(task_of(trial.tables, date, trial.seed, settings)) for date in dates}
+    return lessons.past_forecasts(found, dates)
 
 
 def trials_digest(*facts: object) -> str:
