@@ -68,8 +68,10 @@ def test_companies_are_drawn_as_a_whole():
     assert 0 <= row["low"] < 0.5 < row["high"] <= 1
 
 
-def test_a_single_origin_has_no_interval():
-    table = stacked([scores_of([c], ["2025-01-01"], forecaster=n) for n, c in (("full", 1.0), ("age", 2.0))])
+@pytest.mark.parametrize("count", [1, 5])
+def test_few_origins_have_no_interval(count):
+    days = MONTHS[:count]
+    table = stacked([scores_of([c] * count, days, forecaster=n) for n, c in (("full", 1.0), ("age", 2.0))])
     row = worths(table, "full").iloc[1]
     assert row["change"] == 1
     assert np.isnan(row["low"])

@@ -19,6 +19,7 @@ WORTH_COLUMNS: Final = (
     "held_95",
 )  # fmt: skip
 LEAST_BLOCKS: Final = 3  # in a series that is too short for blocks of full length
+LEAST_UNITS: Final = 6  # for an interval: fewer say nothing of their spread
 SEED: Final = 20_260_103
 
 
@@ -51,7 +52,8 @@ def worths(
     -------
     DataFrame
         ``WORTH_COLUMNS``; ``change`` is the variant's mean CRPS over the full model's, less 1: above 0 where the part
-        that was left out is worth something. ``units``: how many were drawn from. The full model first.
+        that was left out is worth something; without interval where there are fewer than ``LEAST_UNITS`` units. ``units``:
+        how many were drawn from. The full model first.
     """
     keys = list(dict.fromkeys([unit, *CASE]))
     base = scores.loc[scores["forecaster"] == full, [*keys, "crps"]].rename(columns={"crps": "other"})
@@ -81,12 +83,12 @@ def _means(name: str, pairs: pd.DataFrame) -> dict[str, object]:
 def _change(
     pairs: pd.DataFrame, unit: str, block: int | None, draws: int, level: float
 ) -> tuple[float, float, float, int]:
-    """Relative change of the sum of CRPS, its interval (NaN with a single unit), and the number of units."""
+    """Relative change of the sum of CRPS, its interval (NaN with few units), and the number of units."""
     sums = pairs.groupby(unit, sort=True)[["crps", "other"]].sum()
     own, other = sums["crps"].to_numpy(), sums["other"].to_numpy()
     found = float(ratio(own.sum() - other.sum(), other.sum()))
     units = len(sums)
-    if units < 2:
+    if units < LEAST_UNITS:
         return found, np.nan, np.nan, units
     length = block if block is not None else max(1, min(block_length(pairs["reference_date"]), units // LEAST_BLOCKS))
     drawn = circular_blocks(units, length, draws, SEED)
