@@ -47,7 +47,7 @@ def _posterior(
         for part, width in widths.items():
             tables[f"{kind}_{part}"] = np.zeros((size, k, width))
         tables[f"{kind}_age"] += np.log(hazard)[:, None]
-    scales = {f"{kind}.{name}": 0.0 for kind in STAGE for name in ("shock", *(f"shock.{i}" for i in range(k)))}
+    scales = {f"{kind}.{name}": 0.0 for kind in STAGE for name in ("shock", *(f"own_shock.{i}" for i in range(k)))}
     scales |= {"arrival.arrival_shock": 0.0} | (scale or {})
     arrival = np.concatenate([np.full(BLOCKS, np.log(WEEKLY)), np.zeros(2 * HARMONICS)])
     variables: dict[str, tuple[tuple[str, ...], np.ndarray]] = {
@@ -276,8 +276,8 @@ def test_shocks_go_on_as_they_are(prepared: pipeline.Prepared, kind: str, noise:
     """Slots of six months, of which the current one has 15 days left, all its shocks so far 0.5."""
     size, common, own, rho = 40_000, 0.3, np.array([0.2, 0.4, 0.0]), 0.6
     (other,) = set(STAGE) - {kind}
-    scales = {f"{other}.shock": 9.0, f"{other}.shock.0": 9.0, f"{kind}.shock": common}
-    scales |= {f"{kind}.shock.{i}": float(sd) for i, sd in enumerate(own)}
+    scales = {f"{other}.shock": 9.0, f"{other}.own_shock.0": 9.0, f"{kind}.shock": common}
+    scales |= {f"{kind}.own_shock.{i}": float(sd) for i, sd in enumerate(own)}
     posterior = xr.Dataset(
         {
             f"{kind}_shock": (("sample", "milestone", "calendar"), np.full((size, 3, 4), 0.5)),
@@ -311,7 +311,7 @@ def test_shocks_go_on_as_they_are(prepared: pipeline.Prepared, kind: str, noise:
 @pytest.mark.parametrize("kind", STAGE)
 @pytest.mark.parametrize("noise", [0.0, 0.4])
 def test_slots_of_one_calendar_cell_share_their_shock(prepared: pipeline.Prepared, kind: str, noise: float) -> None:
-    scale = {f"{kind}.shock": 0.3, f"{kind}.shock.1": 0.3}
+    scale = {f"{kind}.shock": 0.3, f"{kind}.own_shock.1": 0.3}
     future = _future(prepared, _posterior(prepared, scale=scale), memory=Memory(0.8, noise))
     (other,) = set(STAGE) - {kind}
     assert (_times(future)[other] == 1.0).all()

@@ -75,7 +75,7 @@ def posterior_of(prepared: pipeline.Prepared, size: int = DRAWS, shape: float = 
     found["arrival_shock"] = (("sample", "arrival_entry"), np.zeros((size, len(arrival))))
     found["arrival_shape"] = (("sample",), np.full(size, shape))
     names = ["arrival.arrival_shock", *(f"{kind}.shock" for kind in STAGE)]
-    names += [f"{kind}.shock.{i}" for kind in STAGE for i in range(k)]
+    names += [f"{kind}.own_shock.{i}" for kind in STAGE for i in range(k)]
     found["scale"] = (("sample", "scaled"), np.zeros((size, len(names))))
     for kind in ("amount", "spread"):
         width = len(prepared.design.predictors[kind].labels)

@@ -214,7 +214,7 @@ def _shocks(
     last = np.array([ends[cell <= number].max(initial=0.0) for number in range(int(cell.max()) + 1)])
     left = shortness(np.diff(np.append(0.0, last)), grid.unit)
     common = _scale(posterior, f"{kind}.shock")
-    own = np.stack([_scale(posterior, f"{kind}.shock.{k}") for k in range(path.shape[1])], axis=1)
+    own = np.stack([_scale(posterior, f"{kind}.own_shock.{k}") for k in range(path.shape[1])], axis=1)
     return ahead(path, common, own, design.shortness, left, design.memory[kind], rng)[:, :, cell]
 
 

@@ -153,7 +153,7 @@ def stage_predictor(kind: str, grid: Grid, priors: Priors, memory: Memory) -> Pr
     for number in range(len(grid.groups)):
         terms += _group_terms(layout, number)
     terms += [*_calendar_terms(layout, grid, memory), *_band_terms(layout, grid), *_rush_terms(layout, grid)]
-    terms = [term for term in terms if (term.scale or "").split(".")[0] not in priors.without]
+    terms = [term for term in terms if (term.scale or "").removeprefix("own_").split(".")[0] not in priors.without]
     offset = base.mu * _all_ages(layout).sum(axis=1)
     if kind == "moved":
         offset = offset + priors.tail * tails
@@ -244,7 +244,7 @@ def _calendar_terms(layout: Layout, grid: Grid, memory: Memory) -> list[Term]:
         found.append(Term(name, _entries(layout, "calendar", np.repeat(pattern[:, None], k, axis=1)), name))
         for number, only in enumerate(np.eye(k)):
             own = _entries(layout, "calendar", pattern[:, None] * only[:, None])
-            found.append(Term(f"{name}.{number}", own, f"{name}.{number}"))
+            found.append(Term(f"{name}.{number}", own, f"own_{name}.{number}"))
     return found
 
 

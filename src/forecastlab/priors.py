@@ -60,11 +60,13 @@ class Priors:
     moved_group, lost_group : Scale
         Spread of the groups of a segment column.
     moved_shock, lost_shock : Scale
-        Standard deviation of the shock of a full calendar cell, common to all milestones or of one alone.
+        Standard deviation of the shock of a full calendar cell that all milestones share.
+    moved_own_shock, lost_own_shock : Scale
+        And of that of one milestone alone: small, for what passes several milestones meets several.
     memory : tuple of Memory
         Ways in which shocks last among which the data choose, by the evidence of Laplace's approximation.
-    moved_season, lost_season : Scale
-        Quarter of the year, common to all milestones or of one alone.
+    moved_season, lost_season, moved_own_season, lost_own_season : Scale
+        Quarter of the year, common to all milestones and of one alone.
     moved_rush, lost_rush : Scale
         Last days of a fiscal quarter.
     moved_band, lost_band : Scale
@@ -102,8 +104,10 @@ class Priors:
     lost_age: Scale = Scale(0.4)
     moved_group: Scale = Scale(0.3)
     lost_group: Scale = Scale(0.3)
-    moved_shock: Scale = Scale(0.2, 0.7)
-    lost_shock: Scale = Scale(0.2, 0.7)
+    moved_shock: Scale = Scale(0.1, 0.8)
+    lost_shock: Scale = Scale(0.1, 0.8)
+    moved_own_shock: Scale = Scale(0.06, 1.0)
+    lost_own_shock: Scale = Scale(0.06, 1.0)
     memory: tuple[Memory, ...] = (
         Memory(0.5, 0.2),
         Memory(0.8, 0.2),
@@ -112,8 +116,10 @@ class Priors:
         Memory(0.95, 0.6),
         Memory(0.99, 0.3),
     )
-    moved_season: Scale = Scale(0.25, 0.8)
-    lost_season: Scale = Scale(0.25, 0.8)
+    moved_season: Scale = Scale(0.12, 0.8)
+    lost_season: Scale = Scale(0.12, 0.8)
+    moved_own_season: Scale = Scale(0.12, 1.0)
+    lost_own_season: Scale = Scale(0.12, 1.0)
     moved_rush: Scale = Scale(0.3)
     lost_rush: Scale = Scale(0.3)
     moved_band: Scale = Scale(0.15)
