@@ -32,7 +32,7 @@ MEMORY = Memory(0.8, 0.3)
 K = 3
 REGIONS = ("north", "south", "west")
 PARTS = ("age", "group", "shock", "season", "band", "rush")  # of a stage predictor, with learned scales
-OWN = tuple(f"{name}.{k}" for name in ("shock", "season") for k in range(K))  # calendar of each milestone alone
+OWN = tuple(f"own_{name}.{k}" for name in ("shock", "season") for k in range(K))  # calendar of each milestone alone
 
 
 def grid_of(
@@ -142,13 +142,18 @@ def test_terms_add_up_to_the_map() -> None:
 
 @pytest.mark.parametrize("kind", STAGE)
 def test_scales_and_their_priors_by_name(kind: str) -> None:
-    given = {f"{kind}_{name}": Scale(0.01 * i, 0.1 * i) for i, name in enumerate(PARTS, start=1)}
+    fields = (*PARTS, "own_shock", "own_season")
+    given = {f"{kind}_{name}": Scale(0.01 * i, 0.1 * i) for i, name in enumerate(fields, start=1)}
     predictor = stage_predictor(kind, grid_of(), replace(PRIORS, **given), MEMORY)  # type: ignore[arg-type]
     names = [*("age.0", "age.1", "group.0", "shock", "season", "band", "rush"), *OWN]
     assert sorted(predictor.scales) == sorted(names)
     for name, median, spread in zip(predictor.scales, predictor.medians, predictor.spreads, strict=True):
-        number = 1 + PARTS.index(name.split(".")[0])
+        number = 1 + fields.index(name.split(".")[0])
         assert (median, spread) == (0.01 * number, 0.1 * number), name
+
+
+def _part(scale: str) -> str:
+    return scale.removeprefix("own_").split(".")[0]
 
 
 @pytest.mark.parametrize("switch", [*PARTS, "arrival_shock", "arrival_season"])
@@ -169,8 +174,8 @@ def test_a_part_left_out_leaves_all_others_as_they_are(switch: str) -> None:
         np.testing.assert_array_equal(whole.map[:, kept], less.map)
         np.testing.assert_array_equal(whole.offset, less.offset)
         dropped = set(whole.scales) - set(less.scales)
-        assert {name.split(".")[0] for name in dropped} == ({switch} if dropped else set())
-        assert not any(name.split(".")[0] == switch for name in less.scales)
+        assert {_part(name) for name in dropped} == ({switch} if dropped else set())
+        assert not any(_part(name) == switch for name in less.scales)
         scaled = np.isin(np.delete(whole.scale_of, kept), [whole.scales.index(name) for name in dropped])
         assert scaled.all(), "what is gone had the scales that are gone"
         gone |= dropped
@@ -245,7 +250,7 @@ def test_shocks_in_the_calendar(kind: str, lived: float, noise: float) -> None:
     """
     grid = replace(grid_of(), starts=91.3125 * np.arange(6), now=91.3125 * 5 + lived)
     predictor = stage(grid, kind, memory=Memory(0.8, noise))
-    scales = {"shock": 0.2, "shock_0": 0.1, "shock_1": 0.3, "shock_2": 0.0}
+    scales = {"shock": 0.2, "own_shock_0": 0.1, "own_shock_1": 0.3, "own_shock_2": 0.0}
     found = block(prior(predictor, "shock", 99.0, **scales), grid, "calendar")
     lag = np.abs(np.subtract.outer(np.arange(6), np.arange(6)))
     own = np.diag([1.0] * 5 + [91.3125 / lived])
@@ -256,7 +261,7 @@ def test_shocks_in_the_calendar(kind: str, lived: float, noise: float) -> None:
 
 
 def test_season_repeats_by_quarter_and_sums_to_zero() -> None:
-    scales = {"season": 1.0, "season_0": 0.5, "season_1": 0.0, "season_2": 2.0}
+    scales = {"season": 1.0, "own_season_0": 0.5, "own_season_1": 0.0, "own_season_2": 2.0}
     found = block(prior(stage(grid_of()), "season", 99.0, **scales), grid_of(), "calendar")
     quarter = np.arange(6) % 4
     between_cells = (quarter[:, None] == quarter) - 0.25  # the same quarter a year later is the same
@@ -272,7 +277,7 @@ def test_a_milestone_alone_has_own_shocks_too() -> None:
     """One milestone: common and own shocks are told apart by nothing, and their variances add up."""
     grid = replace(grid_of(), age_edges=(np.arange(1.0, 3.0),))
     lasting = stage(grid, memory=Memory(0.8, 0.0))
-    found = block(prior(lasting, "shock", 99.0, shock=0.3, shock_0=0.4), grid, "calendar")
+    found = block(prior(lasting, "shock", 99.0, shock=0.3, own_shock_0=0.4), grid, "calendar")
     assert found[0, 2, 0, 2] == pytest.approx(0.25)
 
 
