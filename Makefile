@@ -15,7 +15,7 @@ ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 NUMBA_N
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_NO_INPUT := 1
 
-.PHONY: help install weekly backtest lab test check format lock clean
+.PHONY: help install weekly backtest calibrate ablation lab test check format lock clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' Makefile
@@ -42,6 +42,12 @@ weekly: install  ## forecast: make weekly [COMPANY=folder] [OPTIONS="--as-of 202
 
 backtest: install  ## past forecasts held against what came: make backtest [COMPANY=folder] [SPAN="--first ..."]
 	@$(BIN)/forecastlab backtest "$(COMPANY)" $(SPAN) $(OPTIONS)
+
+calibrate: install  ## hold the whole forecast against simulated companies; an hour or more, goes on where it was stopped
+	@$(ONE_THREAD) $(BIN)/python benchmarks/calibration.py $(OPTIONS)
+
+ablation: install  ## what each part of the model is worth; hours, goes on where it was stopped: see --help for less
+	@$(ONE_THREAD) $(BIN)/python benchmarks/ablation.py $(OPTIONS)
 
 lab: install  ## open the notebooks in JupyterLab, on this machine only
 	@JUPYTER_PREFER_ENV_PATH=1 $(BIN)/jupyter lab --ip=localhost --ServerApp.root_dir=. \

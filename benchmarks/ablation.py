@@ -231,7 +231,8 @@ differs from itself.
 def jobs_of(given: argparse.Namespace) -> list[Job]:
     """Every company asked for, without every part; sets that are not there are left out."""
     chosen = given.sets.split(",") if given.sets else [*(series.name for series in SERIES), SIMULATED]
-    variants = [variant for variant in VARIANTS if given.learn or variant != LESSONS]
+    parts = (FULL, AGAIN, *given.parts.split(",")) if given.parts else VARIANTS
+    variants = [variant for variant in VARIANTS if variant in parts and (given.learn or variant != LESSONS)]
     found: list[Job] = []
     for series in SERIES:
         if series.name in chosen and not series.folder.is_dir():
@@ -254,6 +255,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="What each part of the model is worth.")
     names = ", ".join([*(series.name for series in SERIES), SIMULATED])
     parser.add_argument("--sets", help=f"only these, with commas between: {names}")
+    parser.add_argument("--parts", help=f"leave out only these in turn, with commas between: {', '.join(SWITCHES)}")
     parser.add_argument("--every", type=int, default=1, help="take every n-th origin of the series (default: all)")
     parser.add_argument("--companies", type=int, default=COMPANIES, help="simulated ones (default: %(default)s)")
     parser.add_argument("--workers", type=int, default=2, help="processes (default: %(default)s)")
@@ -266,7 +268,7 @@ def main() -> None:
     if min(given.every, given.companies, given.workers) < 1 or set((given.sets or SIMULATED).split(",")) - set(
         names.split(", ")
     ):
-        parser.error(f"numbers must be at least 1, sets among {names}")
+        parser.error(f"numbers must be at least 1, sets among {names}, parts among {', '.join(SWITCHES)}")
     jobs = jobs_of(given)
     run(jobs, given.workers)
     table = pd.concat(results(jobs), ignore_index=True)
@@ -283,7 +285,9 @@ def main() -> None:
         "draws": SIZE,
         "versions": {name: version(name) for name in ("forecastlab", "numba", "numpy", "nutpie", "pandas", "scipy")},
     }
-    place, stem = ROOT / "benchmarks" / "results", f"ablation-{known['date']}"
+    part = "" if not given.parts else "-" + given.parts.replace(",", "-")
+    place = ROOT / "benchmarks" / "results"
+    stem = f"ablation-{known['date']}{part}" + ("" if given.learn else "-model-alone")
     write_text(json.dumps(known | {"table": table.to_dict("records")}, indent=1) + "\n", place / f"{stem}.json")
     said = "\n".join(f"- {key}: {value}" for key, value in known.items())
     head = "# What each part of the model is worth\n\nMeasured by `make ablation`."

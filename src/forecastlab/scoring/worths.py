@@ -52,7 +52,7 @@ def worths(
     -------
     DataFrame
         ``WORTH_COLUMNS``; ``change`` is the variant's mean CRPS over the full model's, less 1: above 0 where the part
-        that was left out is worth something; without interval where there are fewer than ``LEAST_UNITS`` units. ``units``:
+        that was left out is worth something; no interval where there are fewer than ``LEAST_UNITS`` units. ``units``:
         how many were drawn from. The full model first.
     """
     keys = list(dict.fromkeys([unit, *CASE]))

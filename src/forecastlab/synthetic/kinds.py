@@ -3,7 +3,7 @@
 ``prior``     drawn from the model's prior, 120 to 500 deals
 ``small``     the same with 50 to 80 deals
 ``drifting``  hazards and arrivals that drift and jump, old deals closed in batches, a product that ends
-``heavy``     heavy-tailed amounts, one deal as large as a year's revenue, milestones skipped
+``heavy``     heavy-tailed amounts, one very large deal under way, milestones skipped
 ``messy``     a company of ``truth.Truth``: late records, revised and missing amounts, quarter-end rush, deals reopened
 
 Companies are chosen by their history alone (``Least``): conditional on what the forecast sees, it must be calibrated
@@ -39,6 +39,7 @@ FIRST_AS_OF: Final = pd.Timestamp("2026-04-01")
 AS_OF_DAYS: Final = 91  # as-of days are spread over a quarter
 ATTEMPTS: Final = 200
 YEAR: Final = 365.25
+LARGE: Final = 0.3  # of all amounts that came in within a year: the one very large deal
 _DAY: Final = pd.Timedelta(days=1)
 
 
@@ -187,8 +188,8 @@ def heavy(as_of: pd.Timestamp, priors: Priors, rng: np.random.Generator) -> Tabl
     amount = np.exp(np.clip(log_amount, -20, world.centre + np.log(1e3)))
     recent = np.flatnonzero((found.entered > world.now - 120) & (found.entered < world.now))
     if len(recent):
-        yearly = amount[found.entered > world.now - YEAR].sum() * 0.3
-        amount[rng.choice(recent)] = max(yearly, amount.max())
+        asked = amount[(found.entered > world.now - YEAR) & (found.entered < world.now)].sum()
+        amount[rng.choice(recent)] = max(LARGE * asked, float(amount.max()))
     return _lived(world, replace(found, amount=amount), (), rng)
 
 
