@@ -119,15 +119,15 @@ def show_effects(priors: Priors, rng: np.random.Generator) -> None:
         "A group's hazard of moving on": (priors.moved_group,),
         "A group's hazard of loss": (priors.lost_group,),
         "A quarter's shock common to all milestones, moving on": (priors.moved_shock,),
-        "A quarter's shock on one milestone, common and own, moving on": (priors.moved_shock, priors.moved_shock),
-        "A quarter's shock on one milestone, common and own, loss": (priors.lost_shock, priors.lost_shock),
+        "A quarter's shock on one milestone, common and own, moving on": (priors.moved_shock, priors.moved_own_shock),
+        "A quarter's shock on one milestone, common and own, loss": (priors.lost_shock, priors.lost_own_shock),
         "Rush at quarter ends, moving on": (priors.moved_rush,),
         "Amount band against the one below, moving on": (priors.moved_band,),
         "A block of weeks against the level of arrivals": (priors.arrival_shock,),
     }
     for name, scales in effects.items():
         show(f"{name} (% up or down)", percent(scales, rng))
-    season = percent((priors.moved_season, priors.moved_season), rng, share=1 - 1 / 4)  # four quarters sum to zero
+    season = percent((priors.moved_season, priors.moved_own_season), rng, share=1 - 1 / 4)  # four quarters sum to zero
     show("Season on one milestone, common and own, moving on (% up or down)", season)
     spread = priors.amount_spread
     wide = np.exp(1.28 * spread.median * np.exp(spread.spread * rng.standard_normal(20_000)))

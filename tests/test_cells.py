@@ -42,10 +42,14 @@ def grid_of(rush: bool = True) -> Grid:
 
 
 def spells_of(rows: list[tuple[int, float, float, float, int, int, float, str]]) -> pd.DataFrame:
-    """(state, start after 2021-01-01, length, entry age, exit, destination, amount, region)."""
-    columns = ["state", "start", "length", "entry_age", "exit", "destination", "amount", "region"]
+    """(state, start after 2021-01-01, length, entry age, exit, destination, first amount, region).
+
+    The amount has been revised since: bands go by the first one that was known.
+    """
+    columns = ["state", "start", "length", "entry_age", "exit", "destination", "first_amount", "region"]
     spells = pd.DataFrame(rows, columns=columns)
     spells = spells.assign(deal=np.arange(len(spells)), start=spells["start"] + START, episode=0)
+    spells["amount"] = 10_000.0 - spells["first_amount"]
     return spells.assign(stop=spells["start"] + spells["length"]).astype({"state": int, "exit": int})
 
 
@@ -92,7 +96,7 @@ def log_likelihood(spells: pd.DataFrame, grid: Grid, hazard: dict[str, np.ndarra
         seen = row.start + row.entry_age
         cuts = [seen, *sorted(edge for edge in edges if seen < edge < row.stop), row.stop]
         level = {"north": 0, "south": 1}.get(row.region, 2)
-        band = 2 if np.isnan(row.amount) else int(row.amount >= 100)
+        band = 2 if np.isnan(row.first_amount) else int(row.first_amount >= 100)
         for lo, hi in pairwise(cuts):
             middle = (lo + hi) / 2
             cell = (row.state, *place(grid, row.state, middle - row.start, middle), band, level)

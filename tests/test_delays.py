@@ -51,7 +51,7 @@ def records(ago: np.ndarray, delay: np.ndarray, entry: np.ndarray | bool = False
 def history_of(found: pd.DataFrame, spells: pd.DataFrame | None = None) -> History:
     empty = pd.DataFrame()
     spells = empty if spells is None else spells
-    deals = pd.DataFrame({"entry_amount": np.full(1, np.nan)})
+    deals = pd.DataFrame({"first_amount": np.full(1, np.nan)})
     return History(EPOCH + pd.Timedelta(days=NOW - 1), NOW, 1, spells, deals, empty, empty, False, found)
 
 
@@ -265,6 +265,7 @@ def spells_seen(rate: float, n: int, rng: np.random.Generator) -> pd.DataFrame:
         stop=np.where(ended, stop, NOW),
         exit=np.where(ended, rp.MOVED, rp.STAYED),
         destination=np.where(ended, 1, -1),
+        first_amount=np.nan,
         amount=np.nan,
     )
 

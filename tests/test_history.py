@@ -110,6 +110,29 @@ def test_a_deal_may_enter_anywhere() -> None:
     assert deal["entered"] == at("2026-01-05")
 
 
+def test_the_first_amount_is_the_first_known_by_the_start_of_a_spell() -> None:
+    """Unknown before it was told, whatever came later; a revision on the way does not change it."""
+    history = known(
+        [
+            event("D", "met", "2026-01-05"),
+            event("D", "scoped", "2026-02-05", 7.0),
+            event("D", "amount", "2026-02-20", 70.0),
+            event("D", "offered", "2026-03-05"),
+            event("E", "met", "2026-01-05"),
+            event("E", "amount", "2026-02-20", 9.0),
+            event("F", "met", "2026-01-05"),
+        ]
+    )
+    by_deal = history.spells["deal"].map(history.deals["deal_id"])
+    spells = {name: part.sort_values("start") for name, part in history.spells.groupby(by_deal)}
+    np.testing.assert_array_equal(spells["D"]["first_amount"], [np.nan, 7.0, 7.0])
+    assert spells["D"]["amount"].iloc[-1] == deal_of(history, "D")["amount"] == 70.0
+    np.testing.assert_array_equal(spells["E"]["first_amount"], [np.nan])
+    first = history.deals.set_index("deal_id")["first_amount"]
+    assert (first["D"], first["E"]) == (7.0, 9.0), "of a deal: known by now"
+    assert np.isnan(first["F"])
+
+
 def test_deals_without_a_proof_or_a_signature_are_not_in_the_pipeline() -> None:
     history = known(
         [
