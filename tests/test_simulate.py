@@ -16,6 +16,7 @@ from forecastlab.conjugate import Counts
 from forecastlab.entries import BLOCKS, REOPEN_EDGES
 from forecastlab.forecast import forecast_periods
 from forecastlab.grid import AGE_BINS
+from forecastlab.outlook import outlook
 from forecastlab.predictors import HARMONICS, STAGE
 from forecastlab.priors import Priors
 from forecastlab.shocks import Memory
@@ -151,6 +152,24 @@ def test_lost_deals_take_part_only_where_deals_come_back(prepared: pipeline.Prep
     )
     assert never == 0.0
     assert often > 0.0
+
+
+def test_open_deals_move_at_the_pace_of_the_band_of_their_first_amount(prepared: pipeline.Prepared) -> None:
+    """Nothing moves in the band of the company's single price: a deal that began below it does, whatever it is now."""
+    grid, company = prepared.cells.grid, prepared.company
+    assert grid.band_edges.tolist() == [10_000.0]
+    still = np.zeros((DRAWS, 3, grid.n_bands))
+    still[:, :, 1] = -40.0
+    future, deals = _future(prepared, _posterior(prepared, moved_band=still)), prepared.history.deals
+    small, cut = deals.assign(first_amount=1.0), deals.assign(amount=1.0)
+    assert _run(prepared, future, deals=cut).open[1].sum() == 0.0
+    assert _run(prepared, future, deals=small).open[1].sum() > 0.0
+    moved = [
+        outlook(replace(prepared.history, deals=given), grid, (), company.keys, future, 1).deals["p_moved_90"]
+        for given in (cut, small)
+    ]
+    assert (moved[0] == 0.0).all()
+    assert (moved[1] > 0.0).all()
 
 
 def test_signed_deals_and_deals_without_a_milestone_are_not_simulated(prepared: pipeline.Prepared) -> None:
