@@ -53,12 +53,42 @@ def build_cells(history: History, grid: Grid, segments: tuple[str, ...], delays:
     delays : Delays, optional
         Exposure of the newest weeks counts by the share of its exits that are known.
     """
+    pieces = counted_pieces(history, grid, segments, delays)
+    sums = pieces.groupby(cell_keys(segments), as_index=False, sort=True)[["exits", "moved", "exposure"]].sum()
+    return Cells(grid, sums, _destinations(pieces, history.n_milestones))
+
+
+def cell_keys(segments: tuple[str, ...]) -> list[str]:
+    """Return the columns that name a cell, in the order by which ``Cells.rows`` are sorted."""
+    return ["milestone", "age", "calendar", "rush", "band", *(f"group_{number}" for number in range(len(segments)))]
+
+
+def counted_pieces(
+    history: History, grid: Grid, segments: tuple[str, ...], delays: Delays | None = None
+) -> pd.DataFrame:
+    """Cut the spells of a snapshot at the edges of the cells, and count what happened in every piece.
+
+    Parameters
+    ----------
+    history : History
+    grid : Grid
+    segments : tuple of str
+    delays : Delays, optional
+
+    Returns
+    -------
+    DataFrame
+        One row a piece: ``spell`` (number of the row among the spells in milestones), ``deal``, the columns of
+        ``cell_keys``, ``exits, moved`` (0 or 1), ``destination`` (of a piece that ends by moving on, else -1),
+        ``lived`` (days) and ``exposure`` (days, thinned by ``delays``).
+    """
     spells = history.spells[history.spells["state"] < history.n_milestones].reset_index(drop=True)
     pieces = split_spells(spells, grid)
+    lived = pieces["exposure"]
     if delays is not None:
-        start, end = (pieces["end"] - pieces["exposure"]).to_numpy(), pieces["end"].to_numpy()
+        start, end = (pieces["end"] - lived).to_numpy(), pieces["end"].to_numpy()
         pieces = pieces.assign(exposure=delays.exposure(start, end, history.now))
-    return Cells(grid, _sum_pieces(pieces, spells, grid, segments), _destinations(pieces, spells, history.n_milestones))
+    return _count(pieces.assign(lived=lived), spells, grid, segments)
 
 
 def split_spells(spells: pd.DataFrame, grid: Grid) -> pd.DataFrame:
@@ -148,11 +178,13 @@ def _is_last(spell: Ints, end: Floats) -> npt.NDArray[np.bool_]:
     return last
 
 
-def _sum_pieces(pieces: pd.DataFrame, spells: pd.DataFrame, grid: Grid, segments: tuple[str, ...]) -> pd.DataFrame:
-    of = pieces["spell"].to_numpy()
-    ended = spells["exit"].to_numpy()[of]
-    last = pieces["last"].to_numpy()
-    keys = {
+def _count(pieces: pd.DataFrame, spells: pd.DataFrame, grid: Grid, segments: tuple[str, ...]) -> pd.DataFrame:
+    of, last = pieces["spell"].to_numpy(), pieces["last"].to_numpy()
+    ended = np.where(last, spells["exit"].to_numpy()[of], rp.STAYED)
+    moved = ended == rp.MOVED
+    columns = {
+        "spell": of,
+        "deal": spells["deal"].to_numpy()[of],
         "milestone": spells["state"].to_numpy()[of],
         "age": pieces["age"].to_numpy(),
         "calendar": pieces["calendar"].to_numpy(),
@@ -160,23 +192,21 @@ def _sum_pieces(pieces: pd.DataFrame, spells: pd.DataFrame, grid: Grid, segments
         "band": grid.band(spells["first_amount"].to_numpy(dtype=float))[of],
     }
     for number, column in enumerate(segments):
-        keys[f"group_{number}"] = grid.level(number, spells[column])[of]
-    table = pd.DataFrame(
-        keys
+        columns[f"group_{number}"] = grid.level(number, spells[column])[of]
+    return pd.DataFrame(
+        columns
         | {
-            "exits": (last & (ended != rp.STAYED)).astype(np.int64),
-            "moved": (last & (ended == rp.MOVED)).astype(np.int64),
+            "exits": (ended != rp.STAYED).astype(np.int64),
+            "moved": moved.astype(np.int64),
+            "destination": np.where(moved, spells["destination"].to_numpy()[of], -1),
+            "lived": pieces["lived"].to_numpy(),
             "exposure": pieces["exposure"].to_numpy(),
         }
     )
-    return table.groupby(list(keys), as_index=False, sort=True).sum()
 
 
-def _destinations(pieces: pd.DataFrame, spells: pd.DataFrame, n_milestones: int) -> Ints:
-    last = pieces[pieces["last"]]
-    of = last["spell"].to_numpy()
-    moved = spells["exit"].to_numpy()[of] == rp.MOVED
+def _destinations(pieces: pd.DataFrame, n_milestones: int) -> Ints:
+    moved = pieces[pieces["moved"] == 1]
     counts = np.zeros((n_milestones, AGE_BINS, n_milestones + 1), dtype=np.int64)
-    where = (spells["state"].to_numpy()[of], last["age"].to_numpy(), spells["destination"].to_numpy()[of])
-    np.add.at(counts, tuple(axis[moved] for axis in where), 1)
+    np.add.at(counts, tuple(moved[name].to_numpy() for name in ("milestone", "age", "destination")), 1)
     return counts

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import xarray as xr
 
@@ -13,6 +14,9 @@ from forecastlab.fit import Fit
 from forecastlab.pipeline import Prepared
 from forecastlab.predictors import STAGE
 from forecastlab.simulate import thin
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
 
 DRAWS: Final = 400
 LEVEL: Final = 0.8
@@ -40,8 +44,8 @@ def exits_check(prepared: Prepared, fitted: Fit, by: str = "age", seed: int = 1)
     posterior = thin(fitted.posterior["posterior"].to_dataset(), DRAWS)
     rng = np.random.default_rng(seed)
     cell, names = pd.factorize(pd.MultiIndex.from_frame(rows[["milestone", by]]), sort=True)
-    drawn = {kind: _table(kind, design, posterior)[:, design.index].sum(axis=2) for kind in STAGE}
-    events = {kind: rng.poisson(design.exposure * np.exp(np.minimum(log, 40.0))) for kind, log in drawn.items()}
+    expected = {kind: design.exposure * hazards(kind, design, posterior, design.index) for kind in STAGE}
+    events = {kind: rng.poisson(mean) for kind, mean in expected.items()}
     out = pd.DataFrame(list(names), columns=["milestone", by])
     out["exposure"] = np.bincount(cell, design.exposure)
     for name in STAGE:
@@ -57,8 +61,21 @@ def share_inside(check: pd.DataFrame, name: str = "moved") -> float:
     return float(check[name].between(check[f"{name}_low"], check[f"{name}_high"]).mean())
 
 
-def _table(kind: str, design: Design, posterior: xr.Dataset) -> np.ndarray:
-    """Flat tables of a stage predictor: (sample, entry), the constant zero last."""
+def hazards(kind: str, design: Design, posterior: xr.Dataset, index: Ints) -> Floats:
+    """Return hazards a day of every draw: (sample, cell).
+
+    Parameters
+    ----------
+    kind : {"moved", "lost"}
+    design : Design
+    posterior : Dataset
+        One dimension ``sample``.
+    index : int array, (cell, term)
+        As ``Design.index``.
+    """
     parts = [posterior[f"{kind}_{part}"].to_numpy() for part in design.layout.shapes]
-    flat = [part.reshape(len(part), -1) for part in parts]
-    return np.concatenate([*flat, np.zeros((len(flat[0]), 1))], axis=1)
+    table = np.concatenate([*(part.reshape(len(part), -1) for part in parts), np.zeros((len(parts[0]), 1))], axis=1)
+    log = np.zeros((len(table), len(index)))
+    for entries in index.T:
+        log += table[:, entries]
+    return np.asarray(np.exp(np.minimum(log, 40.0)))

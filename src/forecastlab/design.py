@@ -106,7 +106,7 @@ def build_design(cells: Cells, entries: Entries, priors: Priors, memory: dict[st
         memory=chosen,
         shortness=grid.shortness,
         layout=layout,
-        index=_index(cells, layout),
+        index=cell_index(cells.rows, n_columns, layout),
         moved=cells.rows["moved"].to_numpy(dtype=float),
         lost=(cells.rows["exits"] - cells.rows["moved"]).to_numpy(dtype=float),
         exposure=cells.rows["exposure"].to_numpy(dtype=float),
@@ -120,11 +120,20 @@ def build_design(cells: Cells, entries: Entries, priors: Priors, memory: dict[st
     )
 
 
-def _index(cells: Cells, layout: Layout) -> Ints:
-    rows = cells.rows
+def cell_index(rows: pd.DataFrame, n_columns: int, layout: Layout) -> Ints:
+    """Return the table entries that add up to the predictors of cells: (cell, term).
+
+    Parameters
+    ----------
+    rows : DataFrame
+        ``milestone, age, calendar, rush, band, group_0, ...``, as ``Cells.rows``.
+    n_columns : int
+        Segment columns.
+    layout : Layout
+    """
     k = rows["milestone"].to_numpy()
     columns = {"age": "age", "calendar": "calendar", "band": "band"}
-    columns |= {f"c{i}": f"group_{i}" for i in range(len(cells.grid.groups))}
+    columns |= {f"c{i}": f"group_{i}" for i in range(n_columns)}
     terms = [layout.start(part) + k * layout.shapes[part][1] + rows[name].to_numpy() for part, name in columns.items()]
     terms.append(np.where(rows["rush"] == 1, layout.start("rush") + k, layout.size - 1))
     return np.column_stack(terms).astype(np.int64)
