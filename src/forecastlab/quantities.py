@@ -111,7 +111,7 @@ def derived(
     dict of str to float array, (sample, milestone)
         By quantity, as named in ``results.Results.milestones``.
     """
-    moving, losing = (np.exp(np.clip(_predictor(kind, cells, posterior, group), -40, 40)) for kind in STAGE)
+    moving, losing = _hazards(cells, posterior, group)
     arguments = cells, moving + losing, moving / (moving + losing), destination
     ever = _moved(*arguments, np.array([np.inf]))[..., 0]
     ever_won = _ever_won(ever)
@@ -121,6 +121,19 @@ def derived(
         found[f"p_{name}"] = total
         found |= _times(name, incidence, total, grid)
     return found
+
+
+def chance_won(cells: Cells, posterior: xr.Dataset, destination: Floats) -> Floats:
+    """Return ``p_won`` of ``derived`` alone, for all groups alike: (sample, milestone)."""
+    moving, losing = _hazards(cells, posterior, None)
+    ever = _moved(cells, moving + losing, moving / (moving + losing), destination, np.array([np.inf]))
+    return _ever_won(ever[..., 0])
+
+
+def _hazards(cells: Cells, posterior: xr.Dataset, group: tuple[int, int] | None) -> tuple[Floats, Floats]:
+    """Hazards of moving on and of loss by age: (sample, milestone, age) each."""
+    moving, losing = (np.exp(np.clip(_predictor(kind, cells, posterior, group), -40, 40)) for kind in STAGE)
+    return moving, losing
 
 
 def _predictor(kind: str, cells: Cells, posterior: xr.Dataset, group: tuple[int, int] | None) -> Floats:

@@ -29,6 +29,8 @@ from forecastlab.quantities import milestone_quantities
 
 Floats = npt.NDArray[np.float64]
 
+Tables = dict[str, tuple[tuple[str, ...], Floats]]  # dims and values by name
+
 POINTS: Final = (0.05, 0.25, 0.5, 0.75, 0.95)
 _SIZE: Final = 20_000  # draws of single effects
 
@@ -49,7 +51,7 @@ def prior_draws(design: Design, priors: Priors, size: int, rng: np.random.Genera
     Dataset
         One dimension ``sample``.
     """
-    out: dict[str, tuple[tuple[str, ...], Floats]] = {}
+    out: Tables = {}
     names, scales = [], []
     for kind in KINDS:
         predictor = design.predictors[kind]
@@ -64,19 +66,21 @@ def prior_draws(design: Design, priors: Priors, size: int, rng: np.random.Genera
     return xr.Dataset(out, coords={"scaled": names})
 
 
-def _stage_tables(kind: str, design: Design, effects: Floats) -> dict[str, tuple[tuple[str, ...], Floats]]:
+def _stage_tables(kind: str, design: Design, effects: Floats) -> Tables:
     predictor, layout = design.predictors[kind], design.layout
     table = predictor.offset + effects @ predictor.map.T
-    found = {f"{kind}_{part}": (("sample", "milestone", part), layout.part(part, table)) for part in layout.shapes}
+    found: Tables = {
+        f"{kind}_{part}": (("sample", "milestone", part), layout.part(part, table)) for part in layout.shapes
+    }
     for term in ("shock", "season"):
         share = layout.part("calendar", effects @ predictor.only(term).T)
         found[f"{kind}_{term}"] = (("sample", "milestone", "calendar"), share)
     return found
 
 
-def _other_tables(kind: str, design: Design, effects: Floats) -> dict[str, tuple[tuple[str, ...], Floats]]:
+def _other_tables(kind: str, design: Design, effects: Floats) -> Tables:
     predictor = design.predictors[kind]
-    found = {
+    found: Tables = {
         kind: (("sample", f"{kind}_entry"), predictor.offset + effects @ predictor.map.T),
         f"{kind}_effect": (("sample", f"{kind}_name"), effects),
     }
