@@ -45,8 +45,8 @@ class Sampler:
     tune: int = 250
     chains: int = 4
     cores: int = 2
-    target_accept: float = 0.7
-    retry_factor: int = 3
+    target_accept: float = 0.8
+    retry_factor: int = 2
     retry_target_accept: float = 0.95
     judged: bool = True
 

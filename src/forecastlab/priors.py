@@ -104,10 +104,10 @@ class Priors:
     lost_age: Scale = Scale(0.4)
     moved_group: Scale = Scale(0.3)
     lost_group: Scale = Scale(0.3)
-    moved_shock: Scale = Scale(0.1, 0.8)
-    lost_shock: Scale = Scale(0.1, 0.8)
-    moved_own_shock: Scale = Scale(0.06, 1.0)
-    lost_own_shock: Scale = Scale(0.06, 1.0)
+    moved_shock: Scale = Scale(0.1, 0.6)
+    lost_shock: Scale = Scale(0.1, 0.6)
+    moved_own_shock: Scale = Scale(0.08, 0.6)
+    lost_own_shock: Scale = Scale(0.08, 0.6)
     memory: tuple[Memory, ...] = (
         Memory(0.5, 0.2),
         Memory(0.8, 0.2),
@@ -116,10 +116,10 @@ class Priors:
         Memory(0.95, 0.6),
         Memory(0.99, 0.3),
     )
-    moved_season: Scale = Scale(0.12, 0.8)
-    lost_season: Scale = Scale(0.12, 0.8)
-    moved_own_season: Scale = Scale(0.12, 1.0)
-    lost_own_season: Scale = Scale(0.12, 1.0)
+    moved_season: Scale = Scale(0.15, 0.6)
+    lost_season: Scale = Scale(0.15, 0.6)
+    moved_own_season: Scale = Scale(0.15, 0.6)
+    lost_own_season: Scale = Scale(0.15, 0.6)
     moved_rush: Scale = Scale(0.3)
     lost_rush: Scale = Scale(0.3)
     moved_band: Scale = Scale(0.15)

@@ -34,7 +34,7 @@ Every = Literal["week", "month", "quarter"]
 
 MONTHS: Final = {"month": 1, "quarter": 3}
 # Judged by the same gates as the weekly run, with no more draws than they need; the workers fill the cores.
-SAMPLER: Final = Sampler(draws=700, tune=150, cores=1)
+SAMPLER: Final = Sampler(draws=800, tune=200, cores=1)
 COMPUTING: Final = ("arviz", "numba", "numpy", "nutpie", "pandas", "scikit-learn", "scipy", "statsmodels")
 # What has no part in the forecast of an origin: it may change without making finished origins stale.
 APART: Final = (
