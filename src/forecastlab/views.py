@@ -111,9 +111,12 @@ def inside_view(found: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
 
 
 def exits_plot(check: pd.DataFrame) -> Figure:
-    """Plot moves and losses seen (points) against their 80 % posterior predictive intervals, by milestone and cell."""
+    """Plot moves and losses seen (points) against their 80 % posterior predictive intervals, by milestone and cell.
+
+    Cells go by their ``name`` where the table has one, else by their number.
+    """
     names = list(dict.fromkeys(check["milestone"]))
-    figure = Figure(figsize=(11, 2.2 * len(names)), layout="constrained")
+    figure = Figure(figsize=(11, (2.6 if "name" in check else 2.2) * len(names)), layout="constrained")
     panels = figure.subplots(len(names), 2, squeeze=False)
     for axes, (name, what) in zip(panels.ravel(), product(names, ("moved", "lost")), strict=True):
         part = check[check["milestone"] == name]
@@ -123,8 +126,10 @@ def exits_plot(check: pd.DataFrame) -> Figure:
         axes.set_title(f"{name}: {'moved on' if what == 'moved' else what}", loc="left", fontsize=10, parse_math=False)
         axes.set_ylabel("deals")
         axes.set_xticks(place)
+        if "name" in part:
+            axes.set_xticklabels(part["name"], rotation=45, ha="right", fontsize=7, parse_math=False)
     for axes in panels[-1]:
-        axes.set_xlabel("age bin")
+        axes.set_xlabel(f"{check.columns[1]} bin" if "name" not in check else "")
     return figure
 
 

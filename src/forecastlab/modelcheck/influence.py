@@ -1,9 +1,9 @@
 """Which deals weigh most on the posterior, and what is odd about them.
 
 Leave-one-out by deal (PSIS-LOO; Vehtari, Gelman and Gabry 2017; Vehtari et al. 2024): the log likelihood of a deal is
-the sum over the pieces of its spells of log hazard where it ended less hazard times exposure. Weight is what was learned
-from a deal: how far the posterior lies from the one without it. Pareto's k says whether that can be told: above 0.7
-(less with few draws) it lies farther than these draws reach.
+the sum over the pieces of its spells of log hazard where it ended less hazard times exposure. What was learned from a
+deal is how far the posterior lies from the one without it. Pareto's k says whether that can be told: above 0.7 (less
+with few draws) it lies farther than these draws reach.
 
 Only moves and losses are looked at: a deal's arrival and its amount are in other blocks of the posterior.
 """
@@ -25,7 +25,7 @@ from forecastlab.design import Design
 from forecastlab.modelcheck.sensitivity import k_limit, smoothed
 from forecastlab.pipeline import Prepared
 from forecastlab.predictors import STAGE
-from forecastlab.schema import LOST, WON
+from forecastlab.schema import LOST, REOPENED, WON
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -147,10 +147,11 @@ def most_influential(
     Returns
     -------
     DataFrame
-        One row a deal: ``deal_id, state`` (milestone key, ``won`` or ``lost``), ``learned, k``, ``shift`` (relative change of the mean of the answer, had nothing been learned from the deal's moves and losses;
-        NaN where k is above the limit), and the oddest of its stays: ``milestone, days, ended`` (``moved``, ``lost``,
-        ``open``), ``oddity`` (``long``: so long a stay; ``short``: so soon an end; ``way``: this way out and not the
-        other) and ``chance`` of something as odd, by the model.
+        One row a deal: ``deal_id, state`` (milestone key, ``won`` or ``lost``), ``learned, k``, ``shift`` (relative
+        change of the mean of the answer, had nothing been learned from the deal's moves and losses), ``error`` (its
+        standard error; both NaN where k is above the limit), and the oddest of its stays: ``milestone, days, ended``
+        (``moved``, ``lost``, ``open``), ``oddity`` (``long``: so long a stay; ``short``: so soon an end; ``way``: this
+        way out and not the other) and ``chance`` of something as odd, by the model.
     """
     first = found.deals.sort_values("learned", ascending=False, kind="stable").head(top)
     moving, losing = (hazards(kind, prepared.design, posterior, prepared.design.index).mean(axis=0) for kind in STAGE)
@@ -158,12 +159,13 @@ def most_influential(
     rows = []
     for deal, row in zip(first.index.to_numpy(), first.to_dict("records"), strict=True):
         weights, k = smoothed(-found.log_likelihood[:, found.deals.index.get_loc(deal)])
-        shift = weights @ answer / answer.mean() - 1.0 if k <= found.limit else np.nan
+        extra = (weights - 1.0 / len(answer)) * (answer / answer.mean() - 1.0)
+        told = {"shift": extra.sum(), "error": np.sqrt((extra**2).sum())} if k <= found.limit else {}
         stays = oddities(found.pieces[found.pieces["deal"] == deal], moving, losing)
         oddest = stays.iloc[int(stays["chance"].argmin())]
         state = int(prepared.history.deals["state"].iloc[deal])
-        given: dict[str, Any] = {"deal_id": row["deal_id"], "state": states[state] if state >= 0 else "open"}
-        given |= {"learned": row["learned"], "k": row["k"], "shift": shift}
+        given: dict[str, Any] = {"deal_id": row["deal_id"], "state": states[state] if state >= 0 else REOPENED}
+        given |= {"learned": row["learned"], "k": row["k"], "shift": np.nan, "error": np.nan} | told
         rows.append(
             given | {"milestone": prepared.company.keys[int(oddest["milestone"])]} | dict(oddest.drop("milestone"))
         )
