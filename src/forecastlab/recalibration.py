@@ -17,6 +17,10 @@ nothing is changed.
 Every simulated future has its own draw of hypothesis, b and tau and keeps its rank: its quarterly totals are
 multiplied by one factor each, for all sources and groups alike. So there is still one joint distribution from which all
 figures come.
+
+Of the current quarter, and of one that ends after the last day of the simulation, only the part after now and up to
+that day is changed, and what simple methods say is scaled to it. Logs know no zero: a past forecast whose median was
+zero teaches nothing, a future without a signature in a quarter keeps it empty, and m is then the median of the others.
 """
 
 from __future__ import annotations
@@ -142,7 +146,7 @@ def learn(past: pd.DataFrame, history: History, fiscal_year_start: int, settle_d
     Returns
     -------
     dict of str to Lesson
-        By target; empty with fewer than ``FEWEST`` past forecasts.
+        By target; none with fewer than ``FEWEST`` past forecasts to learn from.
     """
     signed = signed_by_day(history)
     over = past[(past["period_end"] <= history.as_of - settle_days * _DAY) & (past["output_type"] == "quantile")]
@@ -150,7 +154,8 @@ def learn(past: pd.DataFrame, history: History, fiscal_year_start: int, settle_d
     lessons = {}
     for number, target in enumerate(TARGETS):
         mine = over[over["target"] == target]
-        rows = [_row(part, signed, number, fiscal_year_start) for _, part in mine.groupby(["reference_date", "period"])]
+        parts = [part for _, part in mine.groupby(["reference_date", "period"])]
+        rows = [row for part in parts if (row := _row(part, signed, number, fiscal_year_start)) is not None]
         if len(rows) >= FEWEST:
             table = np.array(rows)
             age = (_number(history.as_of) - table[:, -1]) / 91.3
@@ -158,14 +163,21 @@ def learn(past: pd.DataFrame, history: History, fiscal_year_start: int, settle_d
     return lessons
 
 
-def _row(part: pd.DataFrame, signed: Signed, number: int, fiscal_year_start: int) -> Floats:
-    """One past forecast: predictors and error in units of s, and the day its quarter ended."""
+def _row(part: pd.DataFrame, signed: Signed, number: int, fiscal_year_start: int) -> Floats | None:
+    """One past forecast: predictors and error in units of s, and the day its quarter ended; None: it teaches nothing.
+
+    That is where nothing had been signed in the ``PAST`` quarters before, so that there is no measure of what is small;
+    and where more than half of the futures were empty: the log of the others says nothing of what to expect.
+    """
     first = part.iloc[0]
     quarter = Period(first["period_start"], first["period_end"], first["period"])
     made: pd.Timestamp = first["reference_date"]
     small = floor(signed, number, made, fiscal_year_start)
-    log = np.log(np.maximum(part.sort_values("output_type_id")["value"].to_numpy(dtype=float), 0.0) + small)
-    levels = np.sort(part["output_type_id"].to_numpy(dtype=float))
+    part = part.sort_values("output_type_id")
+    value, levels = (part[name].to_numpy(dtype=float) for name in ("value", "output_type_id"))
+    if small <= 0 or np.interp(0.5, levels, value) <= 0:
+        return None
+    log = np.log(np.maximum(value, 0.0) + small)
     middle, spread = float(np.interp(0.5, levels, log)), _spread(log, levels)
     x = _predictors(hints(signed, quarter, made, fiscal_year_start)[number], small, middle)
     error = np.log(signed.within(quarter)[number] + small) - middle
@@ -179,9 +191,9 @@ def _spread(log: Floats, levels: Floats) -> float:
 
 
 def floor(signed: Signed, number: int, day: pd.Timestamp, fiscal_year_start: int) -> float:
-    """Return what is added before logs are taken: a share of the mean of past quarters."""
+    """Return what is added before logs are taken: a share of the mean of past quarters, 0 where they were empty."""
     past = [signed.within(quarter)[number] for quarter in quarters_before(day + _DAY, PAST, fiscal_year_start)]
-    return max(FLOOR * float(np.mean(past)), 1e-9)
+    return FLOOR * float(np.mean(past))
 
 
 def _predictors(said: Floats, small: float, middle: float) -> Floats:
@@ -227,24 +239,23 @@ def apply(
         return draws
     signed = signed_by_day(history)
     ends = draws.slot_ends
-    middle = (np.append(ends[0] - 1.0, ends[:-1]) + ends) / 2
     last = history.as_of + (float(ends[-1]) + 1.0) * _DAY
-    ahead = 4 * (last.year - history.as_of.year + 1)
+    quarters = quarters_from(history.as_of, 4 * (last.year - history.as_of.year + 1), fiscal_year_start)
     open_, new = draws.open.copy(), draws.new.copy()
     for number, target in enumerate(TARGETS):
-        if target not in lessons:
+        small = floor(signed, number, history.as_of, fiscal_year_start)
+        if target not in lessons or small <= 0:
             continue
         b, tau = _drawn(lessons[target], open_.shape[1], rng)
-        small = floor(signed, number, history.as_of, fiscal_year_start)
-        for quarter in quarters_from(history.as_of, ahead, fiscal_year_start):
+        for quarter in quarters:
             begin, end = (quarter.start - history.as_of) / _DAY - 1.0, (quarter.end - history.as_of) / _DAY
-            slots = np.flatnonzero((middle > begin) & (middle < end))
-            left = min(end / (end - begin), 1.0)
-            if not len(slots) or left <= 0.0:
+            slots = np.flatnonzero((ends > max(begin, 0.0) + 1e-6) & (ends <= end + 1e-6))
+            if not len(slots):
                 continue
+            share = (min(end, float(ends[-1])) - max(begin, 0.0)) / (end - begin)
             rest = open_[number][:, slots, 0].sum(axis=1) + new[number][:, slots, 0].sum(axis=1)
-            said = hints(signed, quarter, history.as_of, fiscal_year_start)[number] * left
-            factor = _factor(rest, said, small * left, b, tau)[:, None, None]
+            said = hints(signed, quarter, history.as_of, fiscal_year_start)[number]
+            factor = _factor(rest, said * share, small * share, b, tau)[:, None, None]
             open_[number][:, slots] *= factor
             new[number][:, slots] *= factor
     return replace(draws, open=open_, new=new)
@@ -258,8 +269,16 @@ def _drawn(lesson: Lesson, size: int, rng: np.random.Generator) -> tuple[Floats,
 
 
 def _factor(rest: Floats, said: Floats, small: float, b: Floats, tau: Floats) -> Floats:
-    """What each draw's total is multiplied by: (draw,)."""
+    """What each draw's total is multiplied by: (draw,).
+
+    Shortly before the end of a quarter most futures hold nothing more. Then the median of all would be the floor, and
+    tau would blow up or squeeze every total above it.
+    """
+    some = rest > 0
+    if not some.any():
+        return np.ones_like(rest)
     log = np.log(rest + small)
-    middle = float(np.median(log))
-    changed = np.exp(middle + b @ _predictors(said, small, middle) + tau * (log - middle)) - small
-    return np.where(rest > 0, np.maximum(changed, 0.0) / np.where(rest > 0, rest, 1.0), 1.0)
+    middle = float(np.median(log[some]))
+    expected = float(np.log(some.mean() * (np.exp(middle) - small) + small))  # with the empty ones, as hints are
+    changed = np.exp(middle + b @ _predictors(said, small, expected) + tau * (log - middle)) - small
+    return np.where(some, np.maximum(changed, 0.0) / np.where(some, rest, 1.0), 1.0)
