@@ -25,6 +25,7 @@ from forecastlab.synthetic import simulate_tables, small
 
 Change = Callable[[xr.DataTree, Block], None]
 BLOCKS = ["moved", "lost", "arrival", "amount"]
+SAMPLER = Sampler(draws=800, tune=50, target_accept=0.75, retry_factor=3, retry_target_accept=0.95)
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ def _fit(
         return tree
 
     monkeypatch.setattr(fitting, "_sample", sample)
-    found = fitting.fit(prepared.design, prepared.white, prepared.priors, Sampler(draws=800, tune=50), seed)
+    found = fitting.fit(prepared.design, prepared.white, prepared.priors, SAMPLER, seed)
     return found, calls
 
 
@@ -102,7 +103,7 @@ def test_a_failed_gate_is_sampled_again_longer_and_more_carefully(
     found, calls = _fit(prepared, monkeypatch, _a_little, spoilt=spoilt)
     assert (found.status, found.retried) == ("ok", ("divergent_share",))
     first, second = _of(calls, spoilt)
-    assert (first.factor, first.target_accept) == (1, Sampler().target_accept)
+    assert (first.factor, first.target_accept) == (1, 0.75)
     assert (second.factor, second.target_accept) == (3, 0.95)
     assert len({call.seed for call in calls}) == len(calls)
     assert not found.posterior["sample_stats"]["diverging"].any(), "the posterior is that of the second attempt"
