@@ -10,6 +10,7 @@ import pandas as pd
 from IPython.display import Markdown
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from pandas.io.formats.style import Styler
 
 from forecastlab.checks import LEVEL
 from forecastlab.modelcheck.incidence import at_days
@@ -21,6 +22,7 @@ from forecastlab.views import escaped
 
 EXITS: Final = {"moved": "moved on", "lost": "lost"}
 LEANS: Final = 0.05  # distance a doubling below which Kallioinen et al. speak of no sensitivity
+RARE: Final = 0.05
 _PERCENT: Final = {"p_next": "chance to move on (%)", "p_won": "chance to be won (%)"}
 _DAYS: Final = {"days_next_50": "median days to the next milestone", "days_won_50": "median days to signature"}
 _ODD: Final = {
@@ -41,10 +43,10 @@ def _figure(rows: int, columns: int, height: float) -> tuple[Figure, Any]:
 
 
 # --- priors -------------------------------------------------------------------------------------------------------
-def prior_view(effects: pd.DataFrame) -> pd.DataFrame:
-    """Return what the priors say, rounded to what can be read."""
+def prior_view(effects: pd.DataFrame) -> Styler:
+    """Return what the priors say, rounded to what can be read; styled, for long labels would be cut otherwise."""
     shown = effects.map(lambda value: f"{value:,.0f}" if value >= 10 else f"{value:.1f}")
-    return shown.rename(columns=lambda level: f"{level:.0%}")
+    return shown.rename(columns=lambda level: f"{level:.0%}").style
 
 
 def prior_milestones_view(milestones: pd.DataFrame) -> pd.DataFrame:
@@ -125,25 +127,33 @@ def residual_plot(table: pd.DataFrame) -> Figure:
 def _days(start: float, stop: float) -> str:
     # Edges lie between two days: after 14.5 days begins day 15.
     first = int(np.ceil(start))
-    return f"{first}+" if np.isinf(stop) else f"{first}-{int(np.floor(stop))}"
+    if np.isinf(stop):
+        return f"{first}+"
+    return str(first) if np.floor(stop) <= first else f"{first}-{int(np.floor(stop))}"
 
 
-def residual_view(table: pd.DataFrame) -> Markdown:
-    """Say how many ages lie within the band of chance, and where the model is farthest off."""
-    lines = []
-    for kind, part in table.groupby("kind", sort=False):
-        low, high = binomial_band(len(part), LEVEL)
-        inside = int(part["inside"].sum())
-        verdict = "fewer than chance explains" if inside < low * len(part) else "no more misses than chance explains"
-        lines.append(
-            f"- **{EXITS[str(kind)]}**: {inside} of {len(part)} ages within their band; a right model would have "
-            f"{low * len(part):.0f} to {high * len(part):.0f} or more. {verdict.capitalize()}."
-        )
-    off = table[~table["inside"]].assign(gap=(table["seen"] - table["expected"]) / np.sqrt(table["expected"]))
-    worst = off.reindex(off["gap"].abs().sort_values(ascending=False).index).head(5)
-    if len(worst):
-        lines.append("\nFarthest off:\n")
-    for row in worst.to_dict("records"):
+def residual_view(table: pd.DataFrame) -> pd.DataFrame:
+    """Return by milestone how many ages lie within the band of chance, and whether the whole is more than chance."""
+    least = (binomial_band(table["ages"], LEVEL)[0] * table["ages"]).round().astype(int)
+    shown = pd.DataFrame(
+        {
+            "milestone": table["milestone"],
+            "exit": table["kind"].map(EXITS),
+            "ages": table["ages"],
+            "within their band": table["inside"],
+            "a right model: at least": least,
+            "replays farther off": table["chance"].map("{:.0%}".format),
+            "verdict": np.where(table["chance"] < RARE, "more than chance", ""),
+        }
+    )
+    return shown.set_index(["milestone", "exit"])
+
+
+def farthest_view(table: pd.DataFrame) -> Markdown:
+    """Say where the model is farthest off: at most five ages beyond chance."""
+    off = table[~table["inside"]].assign(gap=(table["seen"] - table["expected"]).abs() / np.sqrt(table["expected"]))
+    lines = ["Farthest off:\n"] if len(off) else ["Every age lies within its band."]
+    for row in off.nlargest(5, "gap").to_dict("records"):
         what = f"{escaped(row['milestone'])}, day {escaped(_days(row['start'], row['stop']))}"
         lines.append(f"- {what}: {row['seen']} {EXITS[row['kind']]}, {row['expected']:.1f} expected")
     return _markdown("\n".join(lines))
@@ -186,7 +196,7 @@ def _moved(row: dict[Any, Any], base: pd.DataFrame) -> dict[str, object]:
     words = " / ".join(f"{change:+.0%}" for change in changes)
     if "error" in row:
         words = f"{words} (± {row['error'] / before['median']:.0%})" if row["told"] else "cannot be told"
-    found = {"assumed": "half" if row["factor"] < 1 else "twice", "answer": row["answer"], "change": words}
+    found = {"assumed": f"times {row['factor']:g}", "answer": row["answer"], "change": words}
     return found | ({"effects": row["family"], "k": round(row["k"], 2)} if "k" in row else {})
 
 
@@ -219,12 +229,14 @@ def influence_words(found: Influence) -> Markdown:
     return _markdown(said + f"For {beyond} the posterior without it lies farther than these draws reach: look at them.")
 
 
-def influence_view(table: pd.DataFrame, answer: str) -> pd.DataFrame:
+def influence_view(table: pd.DataFrame, answer: str) -> Styler:
     """Return the most influential deals with what is odd about them, in words."""
     words = [_ODD[row["oddity"]].format(**_odd(row)) for row in table.to_dict("records")]
     shift = [_shift(*pair) for pair in zip(table["shift"], table["error"], strict=True)]
-    shown = table[["deal_id", "state"]].assign(learned=table["learned"].round(2), k=table["k"].round(2))
-    return shown.assign(**{f"{answer} without it": shift}, odd=words).set_index("deal_id")
+    shown = table[["deal_id", "state"]].assign(
+        learned=table["learned"].map("{:.2f}".format), k=table["k"].map("{:.2f}".format)
+    )
+    return shown.assign(**{f"{answer} without it": shift}, odd=words).set_index("deal_id").style
 
 
 def _odd(row: dict[Any, Any]) -> dict[str, str]:

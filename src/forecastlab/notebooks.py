@@ -151,6 +151,7 @@ def _refuse_unknown(given: Sequence[str], allowed: Sequence[str]) -> None:
 def strict(namespace: Mapping[str, object], allowed: Sequence[str]) -> None:
     """Refuse unknown parameters from inside a notebook that plain papermill runs: ``strict(globals(), [...])``.
 
+    As the one call that every notebook makes before it shows anything, it also has figures drawn that a cell returns.
     Under papermill it looks at the cell papermill injected; someone at work in JupyterLab may define what names they
     like. Outside IPython every public name that holds a plain value counts as given.
 
@@ -168,6 +169,7 @@ def strict(namespace: Mapping[str, object], allowed: Sequence[str]) -> None:
     """
     history = namespace.get("In")
     if isinstance(history, list) and "get_ipython" in namespace:
+        _draw_figures(namespace["get_ipython"])
         injected = [cell for cell in history if isinstance(cell, str) and cell.startswith(_INJECTED)]
         _refuse_unknown([name for cell in injected for name in _targets(cell)], allowed)
         return
@@ -175,6 +177,15 @@ def strict(namespace: Mapping[str, object], allowed: Sequence[str]) -> None:
     _refuse_unknown(
         [n for n, value in namespace.items() if not n.startswith("_") and isinstance(value, plain)], allowed
     )
+
+
+def _draw_figures(get_shell: object) -> None:
+    """Have IPython draw a figure that a cell returns; by itself it only does so once pyplot has been used."""
+    shell = get_shell() if callable(get_shell) else None
+    if shell is not None:
+        from IPython.core.pylabtools import select_figure_formats
+
+        select_figure_formats(shell, {"png"})  # type: ignore[no-untyped-call]
 
 
 def _targets(source: str) -> list[str]:

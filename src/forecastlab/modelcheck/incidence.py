@@ -14,7 +14,7 @@ by now, so that both sides lack the same.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import pairwise, product
 from typing import Any, Final
 
 import numpy as np
@@ -156,6 +156,32 @@ def _quantiles(values: Floats, levels: tuple[float, ...]) -> Any:
 
 def _within(seen: Any, low: Floats, high: Floats) -> npt.NDArray[np.bool_]:
     return np.asarray((low <= seen) & (seen <= high))
+
+
+def discrepancies(found: Ages, keys: tuple[str, ...]) -> pd.DataFrame:
+    """Return how far each milestone's exits are from what is expected of them, all ages together.
+
+    The distance is the sum over ages of (events - expected)^2 / expected, draw by draw, of the events seen and of those
+    replicated (Gelman, Meng and Stern 1996).
+
+    Returns
+    -------
+    DataFrame
+        One row a milestone and kind: ``milestone`` (key), ``kind, ages, inside`` (of them within their 80 %),
+        ``chance`` (share of the replications that are farther off than what was seen).
+    """
+    table, milestone = residuals(found, keys), found.bins["milestone"].to_numpy()
+    rows = []
+    for (k, key), kind in product(enumerate(keys), STAGE):
+        here = milestone == k
+        mean = np.maximum(found.expected[kind][:, here], 1e-12)
+        seen, replicated = (
+            ((events - mean) ** 2 / mean).sum(axis=1)
+            for events in (found.bins[kind].to_numpy()[here], found.replicated[kind][:, here])
+        )
+        inside = table.loc[(table["milestone"] == key) & (table["kind"] == kind), "inside"]
+        rows.append((key, kind, len(inside), int(inside.sum()), float((replicated >= seen).mean())))
+    return pd.DataFrame(rows, columns=["milestone", "kind", "ages", "inside", "chance"])
 
 
 # --- cumulative incidence -----------------------------------------------------------------------------------------
