@@ -10,11 +10,12 @@ import pytest
 from books import company, event, tables
 from worlds import line
 
-from forecastlab.caveats import FEW_EXITS, FEW_WINS, doubts_of, milestone_counts
+from forecastlab.caveats import FEW_EXITS, FEW_WINS, correction_doubts, doubts_of, milestone_counts
 from forecastlab.cells import build_cells
 from forecastlab.fit import Fit
 from forecastlab.grid import build_grid
 from forecastlab.history import snapshot
+from forecastlab.recalibration import Lesson
 from forecastlab.results import Doubt
 from forecastlab.schema import Fault
 from forecastlab.simulate import Draws
@@ -190,3 +191,14 @@ def test_a_deal_that_comes_back_passes_its_milestone_once() -> None:
     found = milestone_counts(tables(rows), snapshot(tables(rows), AS_OF))
     assert found["passed"].tolist() == [1, 0, 0]
     assert found["open_deals"].tolist() == [1, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [(-0.3, ("lowered", 30)), (0.051, ("raised", 5)), (-0.049, None), (0.0, None)],
+)
+def test_a_forecast_that_was_moved_says_so(change: float, said: tuple[str, int] | None) -> None:
+    lesson = Lesson(np.zeros(3), np.eye(3), 5.0, 5.0, 0.9, 17)
+    found = correction_doubts({"revenue": lesson}, change)
+    assert found == (() if said is None else (Doubt(said[0], {"percent": said[1], "count": 17}),))
+    assert correction_doubts({"wins": lesson}, change) == (), "of money, not of numbers of deals"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 import numpy as np
@@ -12,12 +13,14 @@ from forecastlab.cells import Cells
 from forecastlab.decide import outside
 from forecastlab.fit import Fit
 from forecastlab.history import History
+from forecastlab.recalibration import Lesson
 from forecastlab.results import Doubt
 from forecastlab.simulate import Draws
 from forecastlab.tables import Tables
 
 FEW_WINS: Final = 20
 FEW_EXITS: Final = 12
+LEVEL_MOVED: Final = 0.05  # a smaller correction is not worth a sentence
 
 
 def milestone_counts(tables: Tables, history: History) -> pd.DataFrame:
@@ -51,6 +54,22 @@ def doubts_of(tables: Tables, history: History, cells: Cells, draws: Draws, fitt
     if tables.doubts:
         found.append(Doubt("data_doubts", {"count": len(tables.doubts)}))
     return tuple(found)
+
+
+def correction_doubts(lessons: Mapping[str, Lesson], change: float) -> tuple[Doubt, ...]:
+    """Return what to know of a forecast that was moved because past ones leaned.
+
+    Parameters
+    ----------
+    lessons : dict of str to Lesson
+        By target.
+    change : float
+        Relative change of the median revenue of all periods.
+    """
+    if "revenue" not in lessons or abs(change) < LEVEL_MOVED:
+        return ()
+    code = "lowered" if change < 0 else "raised"
+    return (Doubt(code, {"percent": round(100 * abs(change)), "count": lessons["revenue"].forecasts}),)
 
 
 def _about_history(tables: Tables, history: History, cells: Cells) -> list[Doubt]:

@@ -19,7 +19,7 @@ import xarray as xr
 from threadpoolctl import threadpool_limits
 
 from forecastlab import files, recalibration, report, simulate
-from forecastlab.caveats import doubts_of, milestone_counts
+from forecastlab.caveats import correction_doubts, doubts_of, milestone_counts
 from forecastlab.cells import Cells, build_cells
 from forecastlab.config import Company
 from forecastlab.conjugate import Counts, draw_counts
@@ -70,7 +70,8 @@ class Prepared:
 class Projection:
     """Simulated futures with the draws of the posterior they came from (one dimension ``sample``).
 
-    ``draws`` are recalibrated by ``lessons`` (by target), where there are any; ``future`` is as the model has it.
+    ``draws`` are recalibrated by ``lessons`` (by target), where there are any, which moved the median of all revenue by
+    ``change``; ``future`` is as the model has it.
     """
 
     draws: Draws
@@ -79,6 +80,7 @@ class Projection:
     future: Future
     walk_seed: int
     lessons: dict[str, Lesson] = field(default_factory=dict)
+    change: float = 0.0
 
 
 # Matrices here are small: threads inside a product only wait for each other, and would make sums depend on their
@@ -182,8 +184,14 @@ def project(
     )
     draws = simulate.run(history, prepared.cells.grid, company.segments, future, walk_seed)
     lessons = _lessons(prepared, past)
-    draws = recalibration.apply(draws, history, start, lessons, np.random.default_rng(lesson_seed))
-    return Projection(draws, posterior, counts, future, walk_seed, lessons)
+    changed = recalibration.apply(draws, history, start, lessons, np.random.default_rng(lesson_seed))
+    return Projection(changed, posterior, counts, future, walk_seed, lessons, _relative_change(draws, changed))
+
+
+def _relative_change(before: Draws, after: Draws) -> float:
+    """Relative change of the median of all revenue to come."""
+    old, new = (float(np.median((d.open + d.new)[0, :, :, 0].sum(axis=1))) for d in (before, after))
+    return new / old - 1.0 if old > 0 else 0.0
 
 
 def _lessons(prepared: Prepared, past: pd.DataFrame | None) -> dict[str, Lesson]:
@@ -226,7 +234,10 @@ def conclude(prepared: Prepared, fitted: Fit, projection: Projection) -> Results
         counts=milestone_counts(prepared.tables, history),
         budget=budget_table(projection.draws, history, company),
         gates=fitted.gates,
-        doubts=doubts_of(prepared.tables, history, prepared.cells, projection.draws, fitted),
+        doubts=(
+            *doubts_of(prepared.tables, history, prepared.cells, projection.draws, fitted),
+            *correction_doubts(projection.lessons, projection.change),
+        ),
         status=fitted.status,
     )
 

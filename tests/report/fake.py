@@ -98,6 +98,8 @@ DOUBTS = (
     Doubt("zombies", {"count": 3, "days": 412}),
     Doubt("no_amount", {"count": 6}),
     Doubt("budget_outside", {"period": "2026Q2"}),
+    Doubt("lowered", {"percent": 12, "count": 31}),
+    Doubt("raised", {"percent": 8, "count": 31}),
     Doubt("data_doubts", {"count": 3}),
     Doubt("data", {"text": "events.csv, line 812: date in the future. Correct the date."}),
 )

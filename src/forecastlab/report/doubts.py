@@ -37,6 +37,14 @@ _PLAIN: Final[Mapping[str, str]] = {
         "A budget line for {period} was left out: the period is over, or lies beyond the forecast. Correct it in "
         "company.toml."
     ),
+    "lowered": _(
+        "Of past quarters this model would have made {count} forecasts, on the whole too high for what was signed. "
+        "This forecast is lowered for it, by {percent} % in all."
+    ),
+    "raised": _(
+        "Of past quarters this model would have made {count} forecasts, on the whole too low for what was signed. "
+        "This forecast is raised for it, by {percent} % in all."
+    ),
     "retried": _(
         "The check “{gate}” failed at first and passed on a second, more careful calculation. The numbers are usable."
     ),
