@@ -223,6 +223,21 @@ def test_chains_begin_around_the_mode_and_apart(prepared: pipeline.Prepared) -> 
     assert np.abs(near[0] - 30.0).max() > 0.5
 
 
+def test_a_sampler_that_cannot_begin_is_a_refusal_in_words(prepared: pipeline.Prepared) -> None:
+    """The real sampler on a density that is no number anywhere."""
+    (block, *_) = build_blocks(prepared.design, prepared.white, prepared.priors)
+
+    def logp(position: np.ndarray, *data: Any) -> tuple[float, np.ndarray]:
+        return float("nan"), position
+
+    nowhere = Block(block.name, block.kinds, logp, (), block.start, block.parts)
+    with pytest.raises(ModelError, match="no point to begin from in the block `moved`.*forecastlab check") as refusal:
+        fitting._sample(nowhere, Sampler(draws=5, tune=5, chains=2, cores=1), 3, 1, 0.7)
+    assert refusal.value.diagnostics["block"] == "moved"
+    assert "initialization" in str(refusal.value.diagnostics["sampler"])
+    assert "\n" not in str(refusal.value)
+
+
 # --- names --------------------------------------------------------------------------------------------------------
 def test_statistics_are_those_of_all_blocks_together(
     prepared: pipeline.Prepared, monkeypatch: pytest.MonkeyPatch

@@ -19,7 +19,7 @@ from nutpie.compiled_pyfunc import from_pyfunc
 
 from forecastlab.blocks import Block, build_blocks, named
 from forecastlab.design import Design
-from forecastlab.gates import diagnostics_of, gates, refuse_gross, worst
+from forecastlab.gates import diagnostics_of, gates, refuse_gross, stuck, worst
 from forecastlab.predictors import KINDS, STAGE
 from forecastlab.priors import Priors
 from forecastlab.schema import Status
@@ -97,7 +97,7 @@ def fit(design: Design, white: Mapping[str, Whitening], priors: Priors, sampler:
     Raises
     ------
     ModelError
-        If the fit fails a gate grossly, after the retry.
+        If the fit fails a gate grossly, after the retry, or the sampler finds no point to begin from.
     """
     blocks = build_blocks(design, white, priors)
     seeds = np.random.SeedSequence(seed).spawn(len(blocks))
@@ -154,17 +154,20 @@ def _sample(block: Block, sampler: Sampler, seed: int, factor: int, target_accep
         # nutpie's own ``init_mean`` is for models compiled from PyMC; for functions it is ignored.
         make_initial_point_fn=lambda chain: block.start + np.random.default_rng(chain).uniform(-1.0, 1.0, size),
     )
-    tree: xr.DataTree = nutpie.sample(
-        model,
-        draws=sampler.draws * factor,
-        tune=sampler.tune * factor,
-        chains=sampler.chains,
-        cores=sampler.cores,
-        seed=seed,
-        target_accept=target_accept,
-        save_warmup=False,
-        progress_bar=False,
-    )
+    try:
+        tree: xr.DataTree = nutpie.sample(
+            model,
+            draws=sampler.draws * factor,
+            tune=sampler.tune * factor,
+            chains=sampler.chains,
+            cores=sampler.cores,
+            seed=seed,
+            target_accept=target_accept,
+            save_warmup=False,
+            progress_bar=False,
+        )
+    except RuntimeError as error:  # no chain could begin: density or gradient is no number, or a direction is flat
+        raise stuck(block.name, str(error).partition("\n")[0]) from error
     return tree
 
 

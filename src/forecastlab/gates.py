@@ -117,3 +117,20 @@ def refuse_gross(found: pd.DataFrame, retried: tuple[str, ...]) -> None:
             "events with impossible dates or amounts are the usual cause.",
             diagnostics_of(found, retried),
         )
+
+
+def stuck(block: str, reason: str) -> ModelError:
+    """Return the refusal of a fit whose sampler could not even begin.
+
+    Parameters
+    ----------
+    block : str
+    reason : str
+        In the sampler's words.
+    """
+    return ModelError(
+        f"The model could not be fitted: the sampler found no point to begin from in the block `{block}` ({reason}). "
+        "No forecast is shown. Check the data with `forecastlab check`; events with impossible dates or amounts are "
+        "the usual cause.",
+        {"block": block, "sampler": reason},
+    )
