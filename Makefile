@@ -15,10 +15,10 @@ ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 NUMBA_N
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_NO_INPUT := 1
 
-.PHONY: help install weekly backtest calibrate ablation lab test check format lock clean
+.PHONY: help install weekly backtest check-model calibrate ablation lab test check format lock clean
 
 help:  ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
 
 # The stamp holds the hash of what decides the installation: a second run installs nothing, a changed lock does, and a
 # fresh checkout with new time stamps does not.
@@ -42,6 +42,9 @@ weekly: install  ## forecast: make weekly [COMPANY=folder] [OPTIONS="--as-of 202
 
 backtest: install  ## past forecasts held against what came: make backtest [COMPANY=folder] [SPAN="--first ..."]
 	@$(BIN)/forecastlab backtest "$(COMPANY)" $(SPAN) $(OPTIONS)
+
+check-model: install  ## may the model be believed about a company: make check-model [COMPANY=folder] [OPTIONS="--as-of ..."]
+	@$(ONE_THREAD) $(BIN)/python tools/check_model.py "$(COMPANY)" $(OPTIONS)
 
 calibrate: install  ## hold the whole forecast against simulated companies; an hour or more, goes on where it was stopped
 	@$(ONE_THREAD) $(BIN)/python benchmarks/calibration.py $(OPTIONS)

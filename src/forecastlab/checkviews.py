@@ -151,9 +151,10 @@ def residual_view(table: pd.DataFrame) -> pd.DataFrame:
 
 def farthest_view(table: pd.DataFrame) -> Markdown:
     """Say where the model is farthest off: at most five ages beyond chance."""
-    off = table[~table["inside"]].assign(gap=(table["seen"] - table["expected"]).abs() / np.sqrt(table["expected"]))
+    gap = (table["seen"] - table["expected"]).abs() / np.sqrt(table["expected"])
+    off = table.assign(gap=gap)[~table["inside"]]
     lines = ["Farthest off:\n"] if len(off) else ["Every age lies within its band."]
-    for row in off.nlargest(5, "gap").to_dict("records"):
+    for row in off.sort_values("gap", ascending=False).head(5).to_dict("records"):
         what = f"{escaped(row['milestone'])}, day {escaped(_days(row['start'], row['stop']))}"
         lines.append(f"- {what}: {row['seen']} {EXITS[row['kind']]}, {row['expected']:.1f} expected")
     return _markdown("\n".join(lines))
