@@ -56,7 +56,7 @@ def test_every_figure_is_a_picture_and_every_table_is_there(published: Path) -> 
     assert len(figures) == 9
     assert all("image/png" in shown[line] for line in figures)
     tables = [line for line in shown if "_view" in line or line == "fitted.gates"]
-    assert len(tables) == 14
+    assert len(tables) == 13
     assert all({"text/html", "text/markdown"} & set(shown[line]) for line in tables)
 
 
