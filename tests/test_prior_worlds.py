@@ -20,7 +20,7 @@ from forecastlab.synthetic import kinds
 from forecastlab.synthetic.kinds import LEAST, PATTERN, Least, draw_trial
 from forecastlab.synthetic.prior import MIDDLE, SMALL, Size, alike, draw_world, path
 from forecastlab.synthetic.thinning import Newcomers, Purge, Step, arrive, live, tables_of
-from forecastlab.synthetic.world import Hazard, World
+from forecastlab.synthetic.world import Hazard, Shock, World
 
 AS_OF = pd.Timestamp("2026-05-20")
 PRIORS = Priors()
@@ -67,7 +67,8 @@ def closings(lives: list[list[Step]], event: str) -> np.ndarray:
 @pytest.mark.parametrize("memory", [Memory(0.8, 0.3), Memory(0.0, 0.6), Memory(0.95, 0.0)])
 def test_a_shock_has_the_covariance_of_the_model(memory: Memory) -> None:
     rng = np.random.default_rng(2)
-    cells = np.stack([path(memory, 4, 3, rng).reshape(4, 3).mean(axis=1) for _ in range(20_000)])
+    lasts, passes = (np.stack(part) for part in zip(*(path(memory, 4, 3, rng) for _ in range(20_000)), strict=True))
+    cells = Shock(memory, np.ones(len(lasts)), lasts, passes).values.reshape(-1, 4, 3).mean(axis=2)
     np.testing.assert_allclose(np.cov(cells.T), covariance(np.ones(4), memory), atol=0.04)
 
 
@@ -99,8 +100,9 @@ def test_levels_and_ages_have_the_spread_of_the_prior() -> None:
 
 
 def test_months_for_a_short_history_and_quarters_with_a_season_for_a_long_one() -> None:
+    none = Scale(1e-9, 1e-9)
     short, long = (
-        drawn(4, replace(SMALL, days=(days, days + 1)), replace(PRIORS, moved_shock=Scale(1e-9, 1e-9)))
+        drawn(4, replace(SMALL, days=(days, days + 1)), replace(PRIORS, moved_shock=none, moved_own_shock=none))
         for days in (500, 1000)
     )
     assert np.diff(short.piece_edges).max() < 11
@@ -110,6 +112,12 @@ def test_months_for_a_short_history_and_quarters_with_a_season_for_a_long_one() 
     assert np.abs(season).max() > 1e-3
     np.testing.assert_allclose(season[:, :12], season[:, 12:24], atol=1e-6)  # it comes back every four quarters
     np.testing.assert_allclose(season[:, :12].sum(axis=1), 0, atol=1e-6)
+
+
+def test_shocks_of_one_milestone_have_a_scale_of_their_own() -> None:
+    common, own = Scale(0.5, 1e-9), Scale(0.05, 1e-9)
+    world = drawn(4, MIDDLE, replace(PRIORS, lost_shock=common, lost_own_shock=own))
+    np.testing.assert_allclose(world.shocks["lost"].scale, [0.5, *[0.05] * world.milestones], rtol=1e-6)
 
 
 def test_arrivals_bring_the_deals_asked_for() -> None:

@@ -25,7 +25,7 @@ from forecastlab.schema import LOST, WON, ForecastlabError
 from forecastlab.synthetic.company import simulate, tables_of
 from forecastlab.synthetic.presets import demo
 from forecastlab.synthetic.prior import MIDDLE, SMALL, Size, draw_world
-from forecastlab.synthetic.thinning import Newcomers, Purge, arrive, live
+from forecastlab.synthetic.thinning import Newcomers, Purge, Step, arrive, live
 from forecastlab.synthetic.thinning import tables_of as drawn_tables
 from forecastlab.synthetic.truth import Shocks, Truth
 from forecastlab.synthetic.world import AHEAD_DAYS, World
@@ -66,6 +66,20 @@ class Trial:
 
 
 @dataclass(frozen=True, slots=True)
+class Drawn:
+    """A company drawn from the prior: what is true of it, its deals, and their lives, past and future."""
+
+    world: World
+    newcomers: Newcomers
+    lives: list[list[Step]]
+
+    @property
+    def tables(self) -> Tables:
+        """Everything that happened."""
+        return drawn_tables(self.world, self.newcomers, self.lives)
+
+
+@dataclass(frozen=True, slots=True)
 class Least:
     """What a history must hold: deals between two numbers, so many wins in its last year, so many losses in all."""
 
@@ -83,6 +97,7 @@ class Least:
         return won >= self.won and lost >= self.lost and self.deals[0] <= deals <= self.deals[1]
 
 
+SIZES: Final[Mapping[str, Size]] = {"small": SMALL, "prior": MIDDLE}
 LEAST: Final[Mapping[str, Least]] = {
     "small": Least((40, 100), won=4, lost=3),
     "prior": Least((80, 900), won=12, lost=8),
@@ -116,19 +131,53 @@ def draw_trial(number: int, seed: int, priors: Priors, kind: str | None = None) 
         No history was long enough in ``ATTEMPTS`` attempts.
     """
     chosen = kind or kind_of(number)
+
+    def make(as_of: pd.Timestamp, rng: np.random.Generator) -> tuple[Tables, None]:
+        return MAKERS[chosen](as_of, priors, rng), None
+
+    return _first_long_enough(number, seed, chosen, make)[0]
+
+
+def draw_known(number: int, seed: int, priors: Priors, kind: str) -> tuple[Trial, Drawn]:
+    """Draw the same company as ``draw_trial``, with what is true of it.
+
+    Parameters
+    ----------
+    number, seed : int
+    priors : Priors
+    kind : str
+        Of ``SIZES``: drawn from the prior.
+
+    Raises
+    ------
+    ForecastlabError
+        As ``draw_trial``.
+    """
+
+    def make(as_of: pd.Timestamp, rng: np.random.Generator) -> tuple[Tables, Drawn]:
+        drawn = _drawn(SIZES[kind], as_of, priors, rng)
+        return drawn.tables, drawn
+
+    return _first_long_enough(number, seed, kind, make)
+
+
+def _first_long_enough[T](
+    number: int, seed: int, kind: str, make: Callable[[pd.Timestamp, np.random.Generator], tuple[Tables, T]]
+) -> tuple[Trial, T]:
     for attempt in np.random.SeedSequence(seed, spawn_key=(number,)).spawn(ATTEMPTS):
         rng = np.random.default_rng(attempt)
         as_of = FIRST_AS_OF + int(rng.integers(AS_OF_DAYS)) * _DAY
-        tables = MAKERS[chosen](as_of, priors, rng)
-        if LEAST[chosen].met(tables, as_of):
-            return Trial(number, chosen, as_of, tables, int(rng.integers(2**31)))
-    raise ForecastlabError(f"No {chosen} company with enough history in {ATTEMPTS} attempts (number {number}).")
+        tables, rest = make(as_of, rng)
+        if LEAST[kind].met(tables, as_of):
+            return Trial(number, kind, as_of, tables, int(rng.integers(2**31))), rest
+    raise ForecastlabError(f"No {kind} company with enough history in {ATTEMPTS} attempts (number {number}).")
 
 
 # --- the kinds ----------------------------------------------------------------------------------------------------
-def _drawn(size: Size, as_of: pd.Timestamp, priors: Priors, rng: np.random.Generator) -> Tables:
+def _drawn(size: Size, as_of: pd.Timestamp, priors: Priors, rng: np.random.Generator) -> Drawn:
     world = draw_world(size, as_of, priors, rng)
-    return _lived(world, arrive(world, rng), (), rng)
+    found = arrive(world, rng)
+    return Drawn(world, found, live(world, found, (), rng))
 
 
 def _lived(world: World, newcomers: Newcomers, purges: tuple[Purge, ...], rng: np.random.Generator) -> Tables:
@@ -137,12 +186,12 @@ def _lived(world: World, newcomers: Newcomers, purges: tuple[Purge, ...], rng: n
 
 def small(as_of: pd.Timestamp, priors: Priors, rng: np.random.Generator) -> Tables:
     """Return a company of 50 to 80 deals, drawn from the prior."""
-    return _drawn(SMALL, as_of, priors, rng)
+    return _drawn(SMALL, as_of, priors, rng).tables
 
 
 def prior(as_of: pd.Timestamp, priors: Priors, rng: np.random.Generator) -> Tables:
     """Return a company of 120 to 500 deals, drawn from the prior."""
-    return _drawn(MIDDLE, as_of, priors, rng)
+    return _drawn(MIDDLE, as_of, priors, rng).tables
 
 
 def drifting(as_of: pd.Timestamp, priors: Priors, rng: np.random.Generator) -> Tables:

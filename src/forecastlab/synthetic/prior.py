@@ -23,12 +23,13 @@ from scipy.stats import norm
 
 from forecastlab.priors import Normal, Priors, Scale
 from forecastlab.shocks import Memory
-from forecastlab.synthetic.world import AHEAD_DAYS, REOPEN_BINS, Hazard, World
+from forecastlab.synthetic.world import AHEAD_DAYS, REOPEN_BINS, Hazard, Shock, World
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 KINDS: Final = ("moved", "lost")
+PARTS: Final = ("age", "group", "shock", "own_shock", "season", "own_season", "band")
 AGE_EDGES: Final = (0.3, 0.8, 1.6, 3.2)  # in mean stays of the youngest age
 ENTRY: Final = 20.0  # weight of the shares at which deals enter
 FIRST: Final = 0.9  # share of those at the first milestone, and of moves to the very next one, a priori
@@ -93,15 +94,15 @@ def draw_world(size: Size, as_of: pd.Timestamp, priors: Priors, rng: np.random.G
     pieces = np.concatenate([*(np.linspace(a, b, PIECES + 1)[:-1] for a, b in pairwise(cells)), cells[-1:]])
     base = {kind: _base(getattr(priors, kind), k, rng) for kind in KINDS}
     stay = 1 / (np.exp(base["moved"]) + np.exp(base["lost"]))
-    hazards = {kind: _hazard(kind, base[kind], size, levels, quarter, priors, rng) for kind in KINDS}
-    weeks, rate = _arrivals(rng.uniform(*size.deals), begins, now, priors, rng)
+    found = {kind: _hazard(kind, base[kind], size, levels, quarter, priors, rng) for kind in KINDS}
+    weeks, rate, block, arrival = _arrivals(rng.uniform(*size.deals), begins, now, priors, rng)
     ratio_variance = 2 * priors.ratio_spread**2 / rng.gamma(2.0)
     return World(
         as_of=as_of,
         begins=begins,
         now=now,
         ends=now + AHEAD_DAYS,
-        hazards=hazards,
+        hazards={kind: hazard for kind, (hazard, _) in found.items()},
         age_edges=stay[:, None] * np.array(AGE_EDGES[: size.age_bins - 1]),
         piece_edges=pieces,
         band_edges=np.exp(centre + spread * norm.ppf(np.arange(1, size.bands) / size.bands)),
@@ -119,6 +120,8 @@ def draw_world(size: Size, as_of: pd.Timestamp, priors: Priors, rng: np.random.G
         ratio_mean=float(rng.normal(priors.ratio.mu, np.sqrt(ratio_variance / priors.unchanged))),
         ratio_sd=float(np.sqrt(ratio_variance)),
         reopening=rng.gamma(priors.reopening[0], 1 / priors.reopening[1], len(REOPEN_BINS) + 1),
+        shocks={kind: shock for kind, (_, shock) in found.items()} | {"arrival": arrival},
+        block=block,
     )
 
 
@@ -146,9 +149,9 @@ def _apart(prior: Scale, shape: tuple[int, ...], rng: np.random.Generator) -> Fl
 
 def _hazard(
     kind: str, base: Floats, size: Size, levels: list[int], quarter: Ints, priors: Priors, rng: np.random.Generator
-) -> Hazard:
+) -> tuple[Hazard, Shock]:
     k = len(base)
-    part = {name: getattr(priors, f"{kind}_{name}") for name in ("age", "group", "shock", "season", "band")}
+    part = {name: getattr(priors, f"{kind}_{name}") for name in PARTS}
     steps = np.stack([scale(part["age"], rng) * rng.standard_normal(size.age_bins) for _ in range(k)])
     steps[:, 0] = 0.0
     age = base[:, None] + np.cumsum(steps, axis=1)
@@ -157,12 +160,13 @@ def _hazard(
     bands = scale(part["band"], rng) * alike((k, size.bands), rng)
     bands[:, 0] = 0.0
     memory = priors.memory[int(rng.integers(len(priors.memory)))]
-    calendar = _shocks(part["shock"], memory, k, len(quarter), rng)
+    shock = _shocks((part["shock"], part["own_shock"]), memory, k, len(quarter), rng)
+    calendar = shock.values[0] + shock.values[1:]
     if quarter[0] >= 0:
-        season = _season(part["season"], k, rng)[:, quarter]
+        season = _season((part["season"], part["own_season"]), k, rng)[:, quarter]
         calendar = calendar + np.repeat(season, PIECES, axis=1)
     groups = tuple(_apart(part["group"], (k, n), rng) for n in levels)
-    return Hazard(age, groups, np.cumsum(bands, axis=1), calendar)
+    return Hazard(age, groups, np.cumsum(bands, axis=1), calendar), shock
 
 
 def _cells(as_of: pd.Timestamp, begins: float, seasonal: bool) -> tuple[Floats, Ints]:
@@ -174,30 +178,29 @@ def _cells(as_of: pd.Timestamp, begins: float, seasonal: bool) -> tuple[Floats, 
     return np.array(edges), quarter.astype(np.int64)
 
 
-def _shocks(prior: Scale, memory: Memory, k: int, cells: int, rng: np.random.Generator) -> Floats:
-    """One shock common to all milestones and one of each alone: (milestone, piece)."""
-    scales = np.array([scale(prior, rng) for _ in range(1 + k)])
-    paths = scales[:, None] * np.stack([path(memory, cells, PIECES, rng) for _ in range(1 + k)])
-    return np.asarray(paths[0] + paths[1:])
+def _shocks(prior: tuple[Scale, Scale], memory: Memory, k: int, cells: int, rng: np.random.Generator) -> Shock:
+    """One shock common to all milestones, then one of each alone; ``prior`` of the former and of the latter."""
+    scales = np.array([scale(prior[min(i, 1)], rng) for i in range(1 + k)])
+    paths = [path(memory, cells, PIECES, rng) for _ in range(1 + k)]
+    return Shock(memory, scales, np.stack([lasts for lasts, _ in paths]), np.stack([passes for _, passes in paths]))
 
 
-def path(memory: Memory, cells: int, pieces: int, rng: np.random.Generator) -> Floats:
-    """Draw a shock at scale 1: what lasts, by recursion from cell to cell, plus what passes, by piece: (cell x piece,).
+def path(memory: Memory, cells: int, pieces: int, rng: np.random.Generator) -> tuple[Floats, Floats]:
+    """Draw the parts of ``world.Shock``: what lasts, by recursion, (cell,), and what passes, (cell x piece,).
 
-    The mean of a cell has the variance ``1``, of which the share ``noise`` passes.
+    The mean of a cell of the shock has the variance ``1``, of which the share ``noise`` passes.
     """
     step, state = np.sqrt(1 - memory.persistence**2), rng.standard_normal()
     lasting = []
     for _ in range(cells):
         lasting.append(state)
         state = memory.persistence * state + step * rng.standard_normal()
-    passing = np.sqrt(memory.noise * pieces) * rng.standard_normal(cells * pieces)
-    return np.asarray(np.sqrt(1 - memory.noise) * np.repeat(lasting, pieces) + passing)
+    return np.array(lasting), np.sqrt(memory.noise * pieces) * rng.standard_normal(cells * pieces)
 
 
-def _season(prior: Scale, k: int, rng: np.random.Generator) -> Floats:
+def _season(prior: tuple[Scale, Scale], k: int, rng: np.random.Generator) -> Floats:
     """Quarters of the year, common and of each milestone alone, each summing to zero: (milestone, quarter)."""
-    drawn = np.stack([scale(prior, rng) * rng.standard_normal(4) for _ in range(1 + k)])
+    drawn = np.stack([scale(prior[min(i, 1)], rng) * rng.standard_normal(4) for i in range(1 + k)])
     drawn -= drawn.mean(axis=1, keepdims=True)
     return np.asarray(drawn[0] + drawn[1:])
 
@@ -217,18 +220,21 @@ def _destinations(k: int, age_bins: int, priors: Priors, rng: np.random.Generato
 # --- arrivals -----------------------------------------------------------------------------------------------------
 def _arrivals(
     deals: float, begins: float, now: float, priors: Priors, rng: np.random.Generator
-) -> tuple[Floats, Floats]:
-    """Starts of the weeks, counted from the end of the as-of day, and the expected deals in each."""
+) -> tuple[Floats, Floats, Ints, Shock]:
+    """Starts of the weeks, counted from the end of the as-of day, expected deals in each, their blocks, the shock."""
     before, after = int((now - begins) // 7), -(-AHEAD_DAYS // 7)
     starts = now + 7.0 * np.arange(-before, after)
     long = before >= SEASONAL_DAYS // 7
     block_weeks = 13 if long else 4
     block = np.arange(-before, after) // block_weeks
     memory = priors.arrival_memory[int(rng.integers(len(priors.arrival_memory)))]
-    shocks = scale(priors.arrival_shock, rng) * path(memory, int(block[-1] - block[0]) + 1, 1, rng)
-    log_rate = np.log(deals / before) + shocks[block - block[0]]
+    block = block - block[0]
+    deviation = scale(priors.arrival_shock, rng)
+    lasts, passes = path(memory, int(block[-1]) + 1, 1, rng)
+    shock = Shock(memory, np.array([deviation]), lasts[None], passes[None])
+    log_rate = np.log(deals / before) + shock.values[0, block]
     if long:
         angle = 2 * np.pi * (starts[:, None] + 3.5) * np.arange(1, HARMONICS + 1) / 365.25
         waves = np.concatenate([np.cos(angle), np.sin(angle)], axis=1)
         log_rate = log_rate + waves @ (scale(priors.arrival_season, rng) * rng.standard_normal(2 * HARMONICS))
-    return np.asarray(starts, dtype=float), np.asarray(np.exp(log_rate))
+    return np.asarray(starts, dtype=float), np.asarray(np.exp(log_rate)), block.astype(np.int64), shock

@@ -19,6 +19,7 @@ import pandas as pd
 
 from forecastlab.config import Company, Milestone
 from forecastlab.schema import LEVELS, LOST, MILESTONE, REOPENED, WON
+from forecastlab.synthetic.rates import Rates, rates_in
 from forecastlab.synthetic.world import REOPEN_BINS, World
 from forecastlab.tables import Tables
 
@@ -88,7 +89,16 @@ class Step:
 
 def arrive(world: World, rng: np.random.Generator) -> Newcomers:
     """Draw the deals that enter from the first week to the last."""
-    count = rng.poisson(world.rate * rng.gamma(world.shape, 1 / world.shape, len(world.rate)))
+    return newcomers(world, numbers(world, rng), rng)
+
+
+def numbers(world: World, rng: np.random.Generator) -> Ints:
+    """Draw how many deals enter in each week."""
+    return np.asarray(rng.poisson(world.rate * rng.gamma(world.shape, 1 / world.shape, len(world.rate))))
+
+
+def newcomers(world: World, count: Ints, rng: np.random.Generator) -> Newcomers:
+    """Draw the deals themselves, given how many enter in each week."""
     entered = np.sort(np.repeat(world.week_starts, count) + 7.0 * rng.random(int(count.sum())))
     n = len(entered)
     level = np.column_stack([rng.choice(len(p), n, p=p) for p in world.shares]) if world.shares else np.zeros((n, 0))
@@ -97,8 +107,7 @@ def arrive(world: World, rng: np.random.Generator) -> Newcomers:
     for column in range(level.shape[1]):
         centre += world.log_amount[column][level[:, column]]
         log_spread += world.log_spread[column][level[:, column]]
-    changed = rng.random(n) >= world.unchanged
-    ratio = np.where(changed, np.exp(rng.normal(world.ratio_mean, world.ratio_sd, n)), 1.0)
+    ratio = ratios(world, n, rng)
     return Newcomers(
         entered=entered,
         level=level,
@@ -108,81 +117,80 @@ def arrive(world: World, rng: np.random.Generator) -> Newcomers:
     )
 
 
+def ratios(world: World, n: int, rng: np.random.Generator) -> Floats:
+    """Draw signed over quoted amounts of so many deals."""
+    changed = rng.random(n) >= world.unchanged
+    return np.where(changed, np.exp(rng.normal(world.ratio_mean, world.ratio_sd, n)), 1.0)
+
+
 def live(world: World, newcomers: Newcomers, purges: tuple[Purge, ...], rng: np.random.Generator) -> list[list[Step]]:
     """Let every deal live until it is won, lost for good, or the drawn future ends."""
     band = np.searchsorted(world.band_edges, newcomers.amount, side="right")
-    found = []
+    found, rates_of = [], rates_in(world)
     for i, entered in enumerate(newcomers.entered):
         level = tuple(int(n) for n in newcomers.level[i])
-        mine = _Rates.of(world, level, int(band[i]))
+        mine = rates_of(level, int(band[i]))
         purged = tuple(p for p in purges if p.group is None or level[p.group[0]] == p.group[1])
         found.append(list(_life(world, mine, float(entered), int(newcomers.entry[i]), purged, rng)))
     return found
 
 
-@dataclass(frozen=True, slots=True)
-class _Rates:
-    """Hazards a day of one deal by milestone, age bin and calendar piece, as factors; ``peak``: of the calendar."""
-
-    moved: list[list[float]]
-    lost: list[list[float]]
-    moved_at: list[list[float]]
-    lost_at: list[list[float]]
-    moved_peak: list[float]
-    lost_peak: list[float]
-
-    @staticmethod
-    def of(world: World, level: tuple[int, ...], band: int) -> _Rates:
-        """Return the rates of a deal of these groups and this amount band."""
-        age, calendar = [], []
-        for hazard in (world.hazards["moved"], world.hazards["lost"]):
-            own = hazard.band[:, band] + sum((g[:, n] for g, n in zip(hazard.group, level, strict=True)), np.zeros(1))
-            age.append(np.exp(np.clip(hazard.age + own[:, None], -40, 40)))
-            calendar.append(np.exp(hazard.calendar))
-        return _Rates(*(part.tolist() for part in (*age, *calendar)), *(part.max(axis=1).tolist() for part in calendar))
-
-
 def _life(
-    world: World, rates: _Rates, entered: float, entry: int, purges: tuple[Purge, ...], rng: np.random.Generator
+    world: World, rates: Rates, entered: float, entry: int, purges: tuple[Purge, ...], rng: np.random.Generator
 ) -> Iterator[Step]:
-    k, t, won = entry, entered, world.milestones
-    if k == won:
-        yield Step(WON, -1, t)
+    if entry == world.milestones:
+        yield Step(WON, -1, entered)
         return
-    yield Step(MILESTONE, k, t)
+    yield Step(MILESTONE, entry, entered)
+    yield from go_on(world, rates, entry, entered, entered, purges, rng)
+
+
+def go_on(
+    world: World,
+    rates: Rates,
+    k: int,
+    since: float,
+    now: float,
+    purges: tuple[Purge, ...],
+    rng: np.random.Generator,
+) -> Iterator[Step]:
+    """Let a deal live on that has been in a milestone since an instant and is there still: its steps from now on."""
+    t, won = since, world.milestones
     for _ in range(MOST_STAYS):
-        t, age_bin, moved = _leave(world, rates, k, t, _purged(purges, t, rng), rng)
+        end = min(_purged(purges, t, rng), world.ends)
+        t, age_bin, moved = _leave(rates, k, t, max(t, now), end, rng)
         if t >= world.ends:
             return
         if moved:
-            k = int(rng.choice(won + 1, p=world.destination[k, age_bin]))
+            k = bisect_right(rates.clock.onward[k][age_bin], rng.random())
             yield Step(WON, -1, t) if k == won else Step(MILESTONE, k, t)
             if k == won:
                 return
             continue
         yield Step(LOST, -1, t)
-        t = _come_back(world, t, rng)
+        t = come_back(world, t, t, rng)
         if t >= world.ends:
             return
         yield Step(REOPENED, -1, t)
 
 
 def _leave(
-    world: World, rates: _Rates, k: int, since: float, purged: float, rng: np.random.Generator
+    rates: Rates, k: int, since: float, now: float, end: float, rng: np.random.Generator
 ) -> tuple[float, int, bool]:
-    """Time of the exit from a stay, its age bin, and whether the deal moved on; ``purged`` ends it as lost."""
-    edges, pieces = world.age_edges[k], world.piece_edges
-    end, t, age_bin = min(purged, world.ends), since, 0
+    """Exit from a stay that lasts at ``now``: time, age bin, whether the deal moved on; the end of all ends it too."""
+    clock = rates.clock
+    edges, pieces = clock.edges[k], clock.pieces
+    t, age_bin = now, bisect_right(edges, now - since)
     while t < end:
         until = min(since + edges[age_bin] if age_bin < len(edges) else np.inf, end)
         on, off = rates.moved[k][age_bin], rates.lost[k][age_bin]
-        most = on * rates.moved_peak[k] + off * rates.lost_peak[k]
+        most = on * clock.moved_peak[k] + off * clock.lost_peak[k]
         t += rng.standard_exponential() / most
         if t >= until:
             t, age_bin = until, age_bin + (until < end)
             continue
         piece = bisect_right(pieces, t) - 1
-        on, off = on * rates.moved_at[k][piece], off * rates.lost_at[k][piece]
+        on, off = on * clock.moved_at[k][piece], off * clock.lost_at[k][piece]
         u = rng.random() * most
         if u < on + off:
             return t, age_bin, bool(u < on)
@@ -197,13 +205,16 @@ def _purged(purges: tuple[Purge, ...], since: float, rng: np.random.Generator) -
     return np.inf
 
 
-def _come_back(world: World, lost: float, rng: np.random.Generator) -> float:
-    """When a lost deal comes back: the first event of a rate that is constant between days since the loss."""
+def come_back(world: World, lost: float, now: float, rng: np.random.Generator) -> float:
+    """When a deal comes back that is lost at ``now``: the first event of a rate that is constant between days since."""
     bounds = (0.0, *REOPEN_BINS, np.inf)
     for number, rate in enumerate(world.reopening):
+        since = max(bounds[number], now - lost)
+        if since >= bounds[number + 1]:
+            continue
         wait = rng.standard_exponential() / max(float(rate), 1e-300)
-        if bounds[number] + wait < bounds[number + 1]:
-            return lost + bounds[number] + wait
+        if since + wait < bounds[number + 1]:
+            return lost + since + wait
     return np.inf
 
 

@@ -10,7 +10,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from forecastlab.shocks import Memory
+
 Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
 
 AHEAD_DAYS: Final = 372  # drawn past the as-of day: the next twelve months, leap years too
 REOPEN_BINS: Final = (1.0, 30.0, 90.0, 180.0, 365.0, 730.0)
@@ -34,6 +37,34 @@ class Hazard:
     group: tuple[Floats, ...]
     band: Floats
     calendar: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Shock:
+    """What the calendar or the arrivals were met by, in its parts, so that it can be drawn anew from a day on.
+
+    Parameters
+    ----------
+    memory : Memory
+    scale : float array, (series,)
+        Standard deviation of the mean of a full cell.
+    lasting : float array, (series, cell)
+        Stationary AR(1) of variance 1.
+    passing : float array, (series, cell x piece)
+        Noise of every piece of a cell, with the share of the variance that passes.
+    """
+
+    memory: Memory
+    scale: Floats
+    lasting: Floats
+    passing: Floats
+
+    @property
+    def values(self) -> Floats:
+        """The shocks: (series, cell x piece)."""
+        pieces = self.passing.shape[1] // self.lasting.shape[1]
+        lasting = np.sqrt(1 - self.memory.noise) * np.repeat(self.lasting, pieces, axis=1)
+        return np.asarray(self.scale[:, None] * (lasting + self.passing))
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +99,11 @@ class World:
         Chance that the signed amount is the quoted one, and the log ratio elsewhere.
     reopening : float array, (bin,)
         Rate a day at which a lost deal comes back, by days since (``REOPEN_BINS``).
+    shocks : dict of str to Shock
+        Those in ``hazards`` (``moved``, ``lost``: first the one common to all milestones, then one a milestone) and in
+        ``rate`` (``arrival``: one series, its cells blocks of weeks).
+    block : int array, (week,)
+        Block of each week.
     """
 
     as_of: pd.Timestamp
@@ -92,6 +128,8 @@ class World:
     ratio_mean: float
     ratio_sd: float
     reopening: Floats
+    shocks: Mapping[str, Shock]
+    block: Ints
 
     @property
     def milestones(self) -> int:
