@@ -123,7 +123,7 @@ def test_what_moves_an_answer_is_put_into_words() -> None:
 
 def test_changes_are_relative_to_the_answer_itself() -> None:
     base = {"low": 100.0, "median": 200.0, "high": 400.0, "answer": "revenue", "error": 0.0, "k": -np.inf, "told": True}
-    other = base | {"low": 90.0, "median": 210.0, "high": 400.0, "error": 4.0, "k": 0.31}
+    other = base | {"low": 90.0, "median": 210.0, "high": 399.0, "error": 4.0, "k": 0.31}
     rows = [base | {"family": "as it is", "factor": 1.0}, other | {"family": "age", "factor": 0.8}]
     rows.append(other | {"family": "age", "factor": 1.25, "k": 1.2, "told": False})
     shown = checkviews.reweighted_view(pd.DataFrame(rows))["revenue"]

@@ -194,7 +194,7 @@ def refits_view(table: pd.DataFrame) -> pd.DataFrame:
 def _moved(row: dict[Any, Any], base: pd.DataFrame) -> dict[str, object]:
     before = base.loc[row["answer"]]
     changes = [row[name] / before[name] - 1.0 if before[name] else np.nan for name in ("low", "median", "high")]
-    words = " / ".join(f"{change:+.0%}" for change in changes)
+    words = " / ".join(f"{round(change, 2) + 0.0:+.0%}" for change in changes)  # no minus before a zero
     if "error" in row:
         words = f"{words} (± {row['error'] / before['median']:.0%})" if row["told"] else "cannot be told"
     found = {"assumed": f"times {row['factor']:g}", "answer": row["answer"], "change": words}
