@@ -4,8 +4,8 @@ They are those of Vehtari et al. 2021 ("Rank-normalization, folding, and localiz
 fails one is repeated once with longer and more careful sampling; what still fails is watermarked, or refused where the
 failure is gross.
 
-Each gate stays because it alone tells some sickness (``tests/slow/test_sick_fits.py``). R-hat and ESS: chains that stick
-in two modes or run away. Divergences: a region without a density, though R-hat is 1.00 and ESS in the thousands.
+Each gate stays because it alone tells some sickness (``tests/slow/test_sick_fits.py``). R-hat and ESS: chains that
+stick in two modes or run away. Divergences: a region without a density, though R-hat is 1.00 and ESS in the thousands.
 E-BFMI: a funnel, or tails whose energies are too wide, though ESS passes and no step diverges. What no gate can tell is
 a mode in whose reach no chain began.
 """
