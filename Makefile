@@ -15,7 +15,7 @@ ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 NUMBA_N
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_NO_INPUT := 1
 
-.PHONY: help install weekly backtest check-model calibrate ablation lab test check format lock clean
+.PHONY: help install weekly backtest check-model calibrate oracle ablation lab test check format lock clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
@@ -48,6 +48,9 @@ check-model: install  ## may the model be believed about a company: make check-m
 
 calibrate: install  ## hold the whole forecast against simulated companies; an hour or more, goes on where it was stopped
 	@$(ONE_THREAD) $(BIN)/python benchmarks/calibration.py $(OPTIONS)
+
+oracle: install  ## the forecast beside one that knows the truth, on simulated companies; goes on where it was stopped
+	@$(ONE_THREAD) $(BIN)/python benchmarks/oracle.py $(OPTIONS)
 
 ablation: install  ## what each part of the model is worth; hours, goes on where it was stopped: see --help for less
 	@$(ONE_THREAD) $(BIN)/python benchmarks/ablation.py $(OPTIONS)
