@@ -158,8 +158,8 @@ def test_the_influence_plot_shows_every_deal_and_the_limit() -> None:
 @pytest.mark.parametrize(
     ("oddity", "ended", "days", "chance", "said"),
     [
-        ("long", "open", 395.2, 0.00099, "stayed 395 days in met (still there): 0.099 in 100 stay so long"),
-        ("short", "moved", 0.4, 0.0112, "moved on from met after less than a day: 1.1 in 100 leave so soon"),
+        ("long", "open", 395.2, 0.00099, "stayed 395 days in met (still there): 1 in 1,010 stay so long"),
+        ("short", "moved", 0.4, 0.0112, "moved on from met after less than a day: 1 in 100 leave so soon"),
         ("way", "lost", 12.0, 0.1, "lost from met after 12 days: 10 in 100 of those that leave then go this way"),
     ],
 )

@@ -93,7 +93,7 @@ def test_plain_papermill_refuses_unknown_parameters(tmp_path: Path) -> None:
 def test_a_figure_that_a_cell_returns_is_drawn(tmp_path: Path) -> None:
     """IPython by itself shows its name only, until pyplot has been used."""
     notebook = write_notebook(
-        tmp_path / "n.ipynb", DEFAULTS, GUARD, "from matplotlib.figure import Figure\nFigure(figsize=(1, 1))"
+        tmp_path / "n.ipynb", DEFAULTS, GUARD, "from matplotlib.figure import Figure\nf = Figure()\nf.subplots()\nf"
     )
     notebooks.execute(notebook, tmp_path / "out.ipynb", {})
     (shown,) = nbformat.read(tmp_path / "out.ipynb", 4).cells[-1].outputs

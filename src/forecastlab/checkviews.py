@@ -242,7 +242,9 @@ def influence_view(table: pd.DataFrame, answer: str) -> Styler:
 
 def _odd(row: dict[Any, Any]) -> dict[str, str]:
     days = "less than a day" if row["days"] < 1 else f"{row['days']:.0f} days"
-    chance = f"{100 * row['chance']:.2g} in 100" if row["chance"] < 0.995 else "nearly all"
+    chance = (
+        f"{100 * row['chance']:.0f} in 100" if row["chance"] >= 0.0095 else f"1 in {1 / max(row['chance'], 1e-6):,.0f}"
+    )
     return {"milestone": str(row["milestone"]), "days": days, "ended": _ENDED[row["ended"]], "chance": chance}
 
 
