@@ -158,10 +158,13 @@ def test_the_block_as_it_is_passes(prepared: pipeline.Prepared, monkeypatch: pyt
     assert _verdict(prepared, monkeypatch, healthy) == ("ok", set())
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, 3])
 def test_chains_that_stick_in_two_modes_are_told(
     prepared: pipeline.Prepared, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
+    """With these seeds chains begin on both sides. Where all four begin on one (seed 2; one fit in eight), no gate can
+    know of the other: the verdict is then ok, and this is a limit of the gates, not a success.
+    """
     status, failed = _verdict(prepared, monkeypatch, two_modes, seed=seed)
     assert status != "ok"
     assert {"r_hat", "ess_bulk"} & failed
