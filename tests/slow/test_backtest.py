@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from forecastlab.backtest import run, store, workers
+from forecastlab.backtest import lessons, run, store, workers
 from forecastlab.backtest.origin import OriginResult
 from forecastlab.backtest.plan import Settings, origins
 from forecastlab.backtest.results import Backtest
@@ -34,7 +34,8 @@ pytestmark = pytest.mark.slow
 SETTINGS = Settings(sampler=Sampler(draws=300, tune=200, chains=2, cores=1, retry_factor=1), draws=200)
 DATES = origins(pd.Timestamp("2025-12-31"), pd.Timestamp("2026-06-30"), "quarter")
 SEED = 1
-TRUTH = replace(small(), reps=demo().reps, quarters=1)
+# Long enough that the second origin learns from the quarter ends before it, and the third one too.
+TRUTH = replace(small(), start="2024-03-25", reps=demo().reps, quarters=2)
 ONE = partial(workers.processes, 1)
 PROGRAM = """
 from pathlib import Path
@@ -68,6 +69,14 @@ def undisturbed(books: Tables, tmp_path_factory: pytest.TempPathFactory) -> list
     found = _ran(books, tmp_path_factory.mktemp("store"))
     assert all((result.forecasts["forecaster"] == "forecastlab").any() for result in found), found[0].fit.T
     assert all(result.forecasts["forecaster"].nunique() > 4 for result in found)
+    return found
+
+
+@pytest.fixture(scope="module")
+def earlier(books: Tables) -> list[pd.Timestamp]:
+    """The quarter ends whose forecasts the origins learn from."""
+    found = sorted({day for origin in DATES for day in lessons.dates_for(books, origin)})
+    assert len(found) == 5
     return found
 
 
@@ -158,9 +167,9 @@ def _alive(group: int) -> bool:
 
 @pytest.mark.parametrize("whole_tree", [True, False])
 def test_a_killed_run_continues_where_it_was(
-    books: Tables, undisturbed: list[OriginResult], tmp_path: Path, whole_tree: bool
+    books: Tables, undisturbed: list[OriginResult], earlier: list[pd.Timestamp], tmp_path: Path, whole_tree: bool
 ) -> None:
-    """Killed after its first origin; workers do not outlive a parent that is killed alone."""
+    """Killed after its first task; workers do not outlive a parent that is killed alone."""
     (program := tmp_path / "program.py").write_text(PROGRAM)
     folder = tmp_path / "store"
     process = _started(program, folder)
@@ -173,7 +182,7 @@ def test_a_killed_run_continues_where_it_was(
         time.sleep(0.1)
     assert not _alive(process.pid), "a worker outlived its parent"
     kept = {path: path.stat().st_mtime_ns for path in folder.glob("[!.]*/*")}
-    assert 4 <= len(kept) < 4 * len(DATES), "killed too late to tell anything"
+    assert 4 <= len(kept) < 4 * (len(earlier) + len(DATES)), "killed too late to tell anything"
     if whole_tree:
         found = _ran(books, folder, partial(workers.processes, 2))
         _all_same(books, found, undisturbed)
@@ -217,7 +226,7 @@ def test_a_cluster_that_loses_a_worker_gives_the_bits_of_one_process(
     with _cluster(tmp_path, 2) as (address, started):
 
         def strike(done: int, of: int, date: pd.Timestamp) -> None:
-            if done == 1:
+            if done == of - len(DATES) + 1:  # at work on the origins, not on what they learn from
                 started[0].kill()
 
         found = _ran(books, tmp_path / "store", partial(workers.cluster, address), on_origin=strike)
