@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -29,14 +29,12 @@ __all__ = ["Fit", "Sampler", "diagnostics_of", "fit", "gates"]
 
 Floats = npt.NDArray[np.float64]
 
-STEPPING: Final = ("divergent_share", "e_bfmi")  # gates that speak of the sampler's steps
-
 
 @dataclass(frozen=True, slots=True)
 class Sampler:
     """Settings of the sampler.
 
-    The retry multiplies ``draws`` and ``tune``, and raises ``target_accept`` where steps went wrong (``STEPPING``).
+    The retry multiplies ``draws`` and ``tune``, and takes smaller steps (``retry_target_accept``).
     Where the fit is not ``judged``, nothing is repeated or refused: for comparisons of many short runs, never for a
     forecast that is shown.
     """
@@ -130,8 +128,7 @@ def _sampled(
         if found["passed"].all() or factor > 1 or not sampler.judged:
             break
         retried = tuple(found.loc[~found["passed"], "gate"])
-        # Too few independent draws want more of them; smaller steps help only where steps went wrong.
-        target = sampler.retry_target_accept if set(retried) & set(STEPPING) else target
+        target = sampler.retry_target_accept
     kept = slice(None, None, factor)
     return _Sampled(
         {name: value[:, kept] for name, value in values.items()},
