@@ -246,10 +246,10 @@ def _company(weekly: float, base: Truth) -> Truth:
     [
         (small(), 3, (40, 90)),
         (small(), 5, (40, 90)),
-        (_company(1.9, small()), 1, (110, 190)),
+        pytest.param(_company(1.9, small()), 1, (110, 190), marks=pytest.mark.long),
         (_company(1.0, demo()), 4, (200, 350)),
-        (_company(2.0, demo()), 2, (400, 650)),
-        (demo(), 3, (850, 1100)),
+        pytest.param(_company(2.0, demo()), 2, (400, 650), marks=pytest.mark.long),
+        pytest.param(demo(), 3, (850, 1100), marks=pytest.mark.long),
     ],
     ids=["60", "60 others", "150", "260", "520", "950"],
 )

@@ -23,7 +23,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.Comp
     command = [sys.executable, "-m", "forecastlab.cli", "weekly", str(ROOT / "data/demo"), "--out", str(out)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    (folder,) = [path for path in out.iterdir() if path.is_dir()]
+    (folder,) = [path for path in out.iterdir() if (path / "manifest.json").is_file()]  # beside it: past forecasts
     return folder, done
 
 
