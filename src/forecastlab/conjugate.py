@@ -90,11 +90,6 @@ def draw_counts(
     )
 
 
-def _known(entries: Entries, priors: Priors, size: int, rng: np.random.Generator) -> Floats:
-    with_amount, without = entries.known.T
-    return rng.beta(with_amount + priors.known, without + priors.known / 10, (size, len(with_amount)))
-
-
 def _dirichlet(weights: Floats, size: int | None, rng: np.random.Generator) -> Floats:
     """Dirichlet draws over the last axis of weights, one each where no size is given; weights of zero stay zero."""
     shape = weights.shape if size is None else (size, *weights.shape)

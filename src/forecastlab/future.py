@@ -247,10 +247,11 @@ def _arrivals(
     middle = np.asarray(history.now + 7.0 * (np.arange(weeks) + 0.5), dtype=np.float64)
     table = posterior["arrival"].to_numpy()
     shocks = posterior["arrival_shock"].to_numpy()[:, None, :BLOCKS]
-    met = len(np.unique(entries.block))
-    scale = _scale(posterior, "arrival.arrival_shock")[:, None]
+    met = max(len(np.unique(entries.block)), 1)
+    own = _scale(posterior, "arrival.arrival_shock")[:, None]
     future = np.ones(1 + -(-weeks // entries.block_weeks))
-    path = ahead(shocks[:, :, BLOCKS - met :], scale[:, 0] * 0.0, scale, np.ones(met), future, memory, rng)[:, 0, 1:]
+    none = np.zeros(len(own))  # nobody shares them
+    path = ahead(shocks[:, :, BLOCKS - met :], none, own, np.ones(met), future, memory, rng)[:, 0, 1:]
     level = table[:, BLOCKS - 1] - shocks[:, 0, -1]
     log_rate = level[:, None] + np.repeat(path, entries.block_weeks, axis=1)[:, :weeks]
     log_rate = log_rate + table[:, BLOCKS:] @ waves(middle).T

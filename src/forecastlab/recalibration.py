@@ -1,6 +1,6 @@
 """What the company's own past forecasts teach about the one being made: lean, width, and what simple methods knew.
 
-The model was run at past quarter ends, with what had been recorded by then (``lessons.hindcasts``). How far its
+The model was run at past quarter ends, with what had been recorded by then (``backtest.lessons``). How far its
 medians were from what was signed since says how it errs in this company. Let m and s be median and standard deviation
 of the log of a simulated quarterly total, y the log of what was signed, x_1 and x_2 the logs of the same quarter a
 year before and of the mean of the last four quarters, both less m. Then
