@@ -47,8 +47,10 @@ def _quantities(
     edges: tuple[tuple[float, ...], ...] = ((), (), ()),
     samples: int = 3,
     effects: dict[str, np.ndarray] | None = None,
+    old_from: tuple[int, ...] = (),
+    old: dict[str, np.ndarray] | None = None,
 ) -> pd.Series:
-    """Quantities of a posterior that knows everything: hazards (milestone, age), and effects of groups on them."""
+    """Quantities of a posterior that knows all: hazards (milestone, age), effects of groups, shocks of the old."""
     k = len(moved)
 
     def each(table: np.ndarray) -> np.ndarray:
@@ -62,7 +64,9 @@ def _quantities(
         tables[f"{kind}_shock"] = ((*dims, "calendar"), np.zeros((samples, k, 2)))
         tables[f"{kind}_band"] = ((*dims, "band"), np.zeros((samples, k, 2)))
         tables[f"{kind}_c0"] = ((*dims, "c0"), each((effects or {}).get(kind, np.zeros((k, 3)))))
-    cells = SimpleNamespace(grid=_grid(edges, groups))
+        if old:
+            tables[f"{kind}_old_shock"] = ((*dims, "calendar"), each(np.stack([np.full(k, 9.0), old[kind]], axis=1)))
+    cells = SimpleNamespace(grid=replace(_grid(edges, groups), old_from=old_from))
     destination = np.repeat(cumulative[:, None, :], moved.shape[1], axis=1)
     counts = SimpleNamespace(destination=each(destination))
     table = quantities.milestone_quantities(
@@ -109,12 +113,19 @@ MOVED = np.array([[0.0015, 0.03, 0.003], [0.05, 0.015, 9.9], [0.009, 0.05, 0.01]
 LOST = np.array([[0.0005, 0.02, 0.007], [0.05, 0.005, 9.9], [0.001, 0.03, 0.01]])
 
 
-def test_hazards_by_age_agree_with_the_walk() -> None:
-    found = _quantities(MOVED, LOST, SKIPS, EDGES)["all"]
+@pytest.mark.parametrize("old_from", [(), (1, 3, 2)])
+def test_hazards_by_age_agree_with_the_walk(old_from: tuple[int, ...]) -> None:
+    """Where old deals have a calendar of their own, its newest shock counts for them alone."""
+    shocks = np.log([[3.0, 1.0, 0.2], [0.5, 1.0, 2.0]])
+    given = {"old_from": old_from, "old": dict(zip(("moved", "lost"), shocks, strict=True))} if old_from else {}
+    found = _quantities(MOVED, LOST, SKIPS, EDGES, **given)["all"]  # type: ignore[arg-type]
     draws, slots = 40_000, np.array([found["m1", f"days_won_{p}", 0.5] for p in (10, 50, 90)] + [5000.0])
     padded = np.array([(*e, *[np.inf] * (2 - len(e))) for e in EDGES])
     plain = chain(draws, (1.0,) * 3, slots=slots)
     world = replace(plain, edges=padded, moved=MOVED, lost=LOST, destination=SKIPS)
+    if old_from:
+        factor = np.repeat(np.exp(shocks)[:, :, None], len(slots), axis=2)
+        world = replace(world, old_from=np.array(old_from), moved_old=factor[0], lost_old=factor[1])
     wins = run_open(world, some_deals(1))[1].mean(axis=0).cumsum()
     assert near(wins[-1], found["m1", "p_won", 0.5], draws)
     for reached, point in zip(wins, (0.1, 0.5, 0.9), strict=False):

@@ -5,28 +5,33 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from forecastlab.shocks import Memory, ahead, covariance, lasting, root
+from forecastlab.shocks import Blend, Memory, ahead, covariance, expected_next, lasting, root
 
 SHORTNESS = np.array([1.0, 1.0, 1.02, 1.0, 1.6])
-MEMORIES = [Memory(0.8, 0.6), Memory(0.95, 0.2), Memory(0.3, 0.5), Memory(0.0, 0.4)]
+MIXED = Blend((Memory(0.3, 0.5), Memory(0.95, 0.2), Memory(0.95, 0.6)), (0.5, 0.3, 0.2))
+MEMORIES = [Memory(0.8, 0.6), Memory(0.95, 0.2), Memory(0.3, 0.5), Memory(0.0, 0.4), MIXED]
 Floats = np.ndarray
 
 
-def joint(shortness: Floats, memory: Memory, steps: int) -> Floats:
+def joint(shortness: Floats, memory: Memory | Blend, steps: int) -> Floats:
     """Covariance of all that exists at scale 1, built step by step from independent innovations.
 
-    Rows: the shocks of the cells, then the lasting parts of the newest cell and of each of the ``steps`` after it.
+    Rows: the shocks of the cells, then what lasts of the newest cell and of each of the ``steps`` after it.
     """
     cells = len(shortness)
     length = cells + steps
-    # Innovations: those of the lasting part, then the noise of each cell.
-    level = np.zeros((length, length + cells))
-    level[0, 0] = np.sqrt(1 - memory.noise)
-    for t in range(1, length):
-        level[t] = memory.persistence * level[t - 1]
-        level[t, t] = np.sqrt((1 - memory.noise) * (1 - memory.persistence**2))
+    # Innovations: those of the lasting parts, one after the other, then the noise of each cell.
+    lasts = []
+    for persistence, share in memory.parts:
+        level = np.zeros((length, length))
+        level[0, 0] = np.sqrt(share)
+        for t in range(1, length):
+            level[t] = persistence * level[t - 1]
+            level[t, t] = np.sqrt(share * (1 - persistence**2))
+        lasts.append(level)
+    level = np.concatenate([*lasts, np.zeros((length, cells))], axis=1)
     shocks = level[:cells].copy()
-    shocks[np.arange(cells), length + np.arange(cells)] = np.sqrt(memory.noise) * shortness
+    shocks[np.arange(cells), len(lasts) * length + np.arange(cells)] = np.sqrt(memory.noise) * shortness
     everything = np.concatenate([shocks, level[cells - 1 :]])
     return everything @ everything.T
 
@@ -39,7 +44,7 @@ def conditional(covariances: Floats, known: int) -> tuple[Floats, Floats]:
 
 
 # --- prior --------------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize("memory", MEMORIES)
+@pytest.mark.parametrize("memory", MEMORIES[:-1])
 def test_covariance_is_that_of_an_ar1_and_the_noise_of_each_cell(memory: Memory) -> None:
     """Against simulation of the two parts, one after the other."""
     rng, size = np.random.default_rng(4), 400_000
@@ -66,7 +71,7 @@ def test_shocks_without_noise_are_a_stationary_ar1(persistence: float) -> None:
 
 
 @pytest.mark.parametrize("memory", [*MEMORIES, Memory(0.95, 0.0), Memory(0.5, 1.0)])
-def test_root_is_lower_and_gives_the_covariance(memory: Memory) -> None:
+def test_root_is_lower_and_gives_the_covariance(memory: Memory | Blend) -> None:
     found = root(SHORTNESS, memory)
     np.testing.assert_allclose(found, np.tril(found))
     np.testing.assert_allclose(found @ found.T, covariance(SHORTNESS, memory), atol=1e-12)
@@ -75,27 +80,41 @@ def test_root_is_lower_and_gives_the_covariance(memory: Memory) -> None:
 # --- what lasts ---------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("memory", MEMORIES)
 @pytest.mark.parametrize("cells", [1, 2, 5])
-def test_lasting_is_the_conditional_gaussian(memory: Memory, cells: int) -> None:
+def test_lasting_is_the_conditional_gaussian(memory: Memory | Blend, cells: int) -> None:
     expected, variance = conditional(joint(SHORTNESS[-cells:], memory, 0), cells)
     weights, left = lasting(SHORTNESS[-cells:], memory)
-    np.testing.assert_allclose(weights, expected[0], atol=1e-10)
-    assert left == pytest.approx(variance[0, 0], abs=1e-10)
+    np.testing.assert_allclose(weights.sum(axis=0), expected[0], atol=1e-10)
+    assert left.sum() == pytest.approx(variance[0, 0], abs=1e-10)
+
+
+@pytest.mark.parametrize("memory", MEMORIES)
+def test_the_shock_expected_next_is_the_conditional_mean(memory: Memory | Blend) -> None:
+    weights, _ = conditional(joint(SHORTNESS, memory, 1), len(SHORTNESS))
+    np.testing.assert_allclose(expected_next(PATHS, SHORTNESS, memory), PATHS @ weights[1], atol=1e-10)
 
 
 def test_without_noise_the_newest_shock_lasts() -> None:
     weights, left = lasting(SHORTNESS, Memory(0.8, 0.0))
-    np.testing.assert_allclose(weights, [0, 0, 0, 0, 1], atol=1e-12)
-    assert left == pytest.approx(0.0, abs=1e-12)
+    np.testing.assert_allclose(weights, [[0, 0, 0, 0, 1]], atol=1e-12)
+    np.testing.assert_allclose(left, 0.0, atol=1e-12)
 
 
 def test_pure_noise_does_not_last() -> None:
     weights, left = lasting(SHORTNESS, Memory(0.8, 1.0))
     assert not weights.any()
-    assert left == 0.0
+    assert not left.any()
+
+
+def test_a_blend_is_the_sum_of_independent_shocks() -> None:
+    parts = [w * covariance(SHORTNESS, memory) for w, memory in zip(MIXED.weights, MIXED.memories, strict=True)]
+    np.testing.assert_allclose(covariance(SHORTNESS, MIXED), sum(parts), atol=1e-12)
+    assert MIXED.parts == ((0.3, 0.25), (0.95, pytest.approx(0.3 * 0.8 + 0.2 * 0.4)))
+    one = Blend((Memory(0.8, 0.6),), (1.0,))
+    assert (one.parts, one.noise) == (Memory(0.8, 0.6).parts, 0.6)
 
 
 def test_a_short_newest_cell_says_less() -> None:
-    newest = [lasting(np.array([1.0, 1.0, short]), Memory(0.9, 0.3))[0][-1] for short in (1.0, 2.0, 6.0)]
+    newest = [lasting(np.array([1.0, 1.0, short]), Memory(0.9, 0.3))[0][0, -1] for short in (1.0, 2.0, 6.0)]
     assert newest[0] > 2 * newest[1] > 4 * newest[2] > 0
 
 
@@ -107,7 +126,7 @@ PATHS = np.array([[0.3, -0.2, 0.1, 0.5, 0.9], [-0.4, 0.0, 0.2, -0.1, -0.6], [0.1
 
 
 def drawn(
-    memory: Memory,
+    memory: Memory | Blend,
     path: Floats,
     size: int = 200_000,
     common: float = 0.3,
@@ -121,7 +140,7 @@ def drawn(
 
 
 @pytest.mark.parametrize("memory", MEMORIES)
-def test_cells_ahead_are_the_conditional_gaussian(memory: Memory) -> None:
+def test_cells_ahead_are_the_conditional_gaussian(memory: Memory | Blend) -> None:
     """Means, variances and covariances of all steps and milestones given a path; shorter cells are noisier."""
     common, own, size, steps = 0.3, (0.2, 0.5, 0.1), 200_000, len(FUTURE)
     weights, inner = conditional(joint(SHORTNESS, memory, steps - 1), len(SHORTNESS))
@@ -150,8 +169,8 @@ def test_paths_together_say_all_about_what_lasts_in_each() -> None:
     flat = np.array([[together[a, b, c, d] for c, d in order] for a, b in order])
     weights, inner = conditional(flat, 3 * cells)
     found, variance = lasting(SHORTNESS, memory)
-    np.testing.assert_allclose(weights @ PATHS.ravel(), PATHS @ found, atol=1e-10)
-    np.testing.assert_allclose(inner, variance * between, atol=1e-10)
+    np.testing.assert_allclose(weights @ PATHS.ravel(), PATHS @ found[0], atol=1e-10)
+    np.testing.assert_allclose(inner, variance[0, 0] * between, atol=1e-10)
 
 
 def test_common_shocks_join_the_milestones_and_own_ones_do_not() -> None:

@@ -10,8 +10,8 @@ import pytest
 import xarray as xr
 from worlds import next_only, p_signed
 
+from forecastlab import calendars, pipeline, simulate
 from forecastlab import future as fu
-from forecastlab import pipeline, simulate
 from forecastlab.conjugate import Counts
 from forecastlab.entries import BLOCKS, REOPEN_EDGES
 from forecastlab.forecast import forecast_periods
@@ -305,10 +305,12 @@ def test_shocks_go_on_as_they_are(prepared: pipeline.Prepared, kind: str, noise:
         coords={"scaled": list(scales)},
     )
     design = replace(prepared.design, memory={kind: Memory(rho, noise)}, shortness=np.array([1.0, 1.0, 1.5]))
-    grid, month = replace(prepared.cells.grid, unit="M"), 365.25 / 12
+    month = 365.25 / 12
     ends = np.array([10.0, 15.0, 15.0 + month, *(15.0 + month * np.arange(1.5, 5.5, 0.5))])
     cell = np.array([0, 0, 1, *np.repeat(np.arange(2, 6), 2)])
-    path = fu._shocks(kind, design, grid, posterior, ends, cell, np.random.default_rng(1))
+    left = np.sqrt(month / np.array([15.0, *(month,) * 5]))
+    slots = calendars._Slots(ends, cell, left, None, np.zeros(len(ends), dtype=np.int64))
+    path = calendars._path(kind, "", slots, design, posterior, np.random.default_rng(1))
     assert path.shape == (size, 3, len(ends))
     lag = np.abs(np.subtract.outer(range(3), range(3)))
     cross = (1 - noise) * rho ** lag[-1]
@@ -317,9 +319,9 @@ def test_shocks_go_on_as_they_are(prepared: pipeline.Prepared, kind: str, noise:
         np.testing.assert_allclose(path[:, :, :2], 0.5, atol=1e-6, err_msg="the current cell keeps its shock")
     between = common**2 + np.diag(own**2)
     for ahead in (0, 1, 3, 5):
-        slots = np.flatnonzero(cell == ahead)
-        now = path[:, :, slots[0]]
-        assert (path[:, :, slots] == now[:, :, None]).all()
+        here = np.flatnonzero(cell == ahead)
+        now = path[:, :, here[0]]
+        assert (path[:, :, here] == now[:, :, None]).all()
         mean = rho**ahead * 0.5 * weights.sum()
         lasting = (1 - noise) - rho ** (2 * ahead) * (cross @ weights)
         passing = noise * (month / 15.0 if ahead == 0 else 1.0)

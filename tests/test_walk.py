@@ -101,6 +101,23 @@ def test_hazards_by_age_are_conditional_on_the_age_reached() -> None:
         assert near(wins[1], exact(age, 90.0), DRAWS), age
 
 
+def test_old_deals_have_a_calendar_of_their_own() -> None:
+    """From day 20 on a factor by slot comes on top of that of all; before it does not, whatever the slot."""
+    old = np.array([[1.0, 5.0, 0.2]]), np.array([[1.0, 0.5, 3.0]])
+    slots = np.array([15.0, 40.0, 90.0])
+    time = np.array([[2.0, 0.5, 1.0]]), np.array([[0.7, 1.5, 1.0]])
+    one = replace(chain(DRAWS, (0.02,), (0.5,), slots), edges=np.array([[20.0]]), moved=np.full((1, 2), 0.01))
+    one = replace(one, lost=np.full((1, 2), 0.01), moved_time=time[0], lost_time=time[1])
+    parted = replace(one, old_from=np.array([1]), moved_old=old[0], lost_old=old[1])
+    # Days 0-15, 15-20 (young), 20-40 (old), 40-90 (old) of a deal that has just come in.
+    moved = 0.01 * np.array([2.0, 0.5, 0.5 * 5.0, 0.2])
+    lost = 0.01 * np.array([0.7, 1.5, 1.5 * 0.5, 3.0])
+    expected = moved_by(moved, lost, np.array([15.0, 5.0, 20.0, 50.0]))
+    wins = run_open(parted, some_deals(1))[1].mean(axis=0).cumsum()
+    assert all(near(found, e, DRAWS) for found, e in zip(wins, expected[[0, 2, 3]], strict=True)), (wins, expected)
+    assert not near(run_open(one, some_deals(1))[1].mean(axis=0).cumsum()[-1], expected[-1], DRAWS)
+
+
 def test_a_slot_multiplies_each_hazard_for_as_long_as_it_lasts() -> None:
     moved, lost = np.array([[1.0, 6.0, 1.0, 0.0]]), np.array([[1.0, 0.5, 4.0, 1.0]])
     slots = np.array([40.0, 54.0, 90.0, 200.0])

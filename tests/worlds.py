@@ -42,6 +42,9 @@ class World:
     lost_group: np.ndarray
     reopen_edges: np.ndarray
     reopening: np.ndarray  # (bin,)
+    old_from: np.ndarray  # (K,) first age bin of the old
+    moved_old: np.ndarray  # (K, slot) factors of their hazards
+    lost_old: np.ndarray
 
     def arrays(self) -> tuple[np.ndarray, ...]:
         ages = self.moved.shape[1]
@@ -64,6 +67,9 @@ class World:
             each(self.reopening),
             each(np.repeat(self.destination[:, None, :], ages, axis=1)),
             each(self.known),
+            self.old_from,
+            each(self.moved_old),
+            each(self.lost_old),
         )
 
 
@@ -92,6 +98,9 @@ def chain(
         lost_group=np.ones((k, 1)),
         reopen_edges=np.array([50.0]),
         reopening=np.zeros(2),
+        old_from=np.full(k, 99),
+        moved_old=np.zeros((k, 1)),
+        lost_old=np.zeros((k, 1)),
     )
 
 

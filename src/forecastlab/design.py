@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -22,7 +23,7 @@ from forecastlab.predictors import (
     stage_predictor,
 )
 from forecastlab.priors import Priors
-from forecastlab.shocks import Memory
+from forecastlab.shocks import Blend, Memory
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -39,7 +40,7 @@ class Design:
     ----------
     predictors : dict of str to Predictor
         By kind (``predictors.KINDS``).
-    memory : dict of str to Memory
+    memory : dict of str to Memory or Blend
         How the shocks of ``moved``, ``lost`` and ``arrival`` last.
     shortness : float array, (calendar cell - 1,)
         Of ``Grid``.
@@ -59,7 +60,7 @@ class Design:
     """
 
     predictors: dict[str, Predictor]
-    memory: dict[str, Memory]
+    memory: Mapping[str, Memory | Blend]
     shortness: Floats
     layout: Layout
     index: Ints
@@ -79,7 +80,9 @@ class Design:
         return {"moved": self.moved, "lost": self.lost}[kind]
 
 
-def build_design(cells: Cells, entries: Entries, priors: Priors, memory: dict[str, Memory] | None = None) -> Design:
+def build_design(
+    cells: Cells, entries: Entries, priors: Priors, memory: Mapping[str, Memory | Blend] | None = None
+) -> Design:
     """Lay out cells and entries as the arrays of the model.
 
     Parameters
@@ -87,7 +90,7 @@ def build_design(cells: Cells, entries: Entries, priors: Priors, memory: dict[st
     cells : Cells
     entries : Entries
     priors : Priors
-    memory : dict of str to Memory, optional
+    memory : dict of str to Memory or Blend, optional
         Of the shocks of ``moved``, ``lost`` and ``arrival``; default: the middle of the prior's choice.
     """
     grid, amounts = cells.grid, entries.amounts
@@ -98,7 +101,7 @@ def build_design(cells: Cells, entries: Entries, priors: Priors, memory: dict[st
         levels, tuple(len(names) for names in grid.groups), amount_offset(amounts), priors
     )
     middle = {kind: choices[len(choices) // 2] for kind, choices in priors.memories.items()}
-    chosen = memory or middle
+    chosen: Mapping[str, Memory | Blend] = memory or middle
     predictors = {kind: stage_predictor(kind, grid, priors, chosen[kind]) for kind in STAGE}
     predictors |= {"arrival": arrival_predictor(entries, arrival_offset(entries), priors, chosen["arrival"])}
     return Design(
@@ -106,7 +109,7 @@ def build_design(cells: Cells, entries: Entries, priors: Priors, memory: dict[st
         memory=chosen,
         shortness=grid.shortness,
         layout=layout,
-        index=cell_index(cells.rows, n_columns, layout),
+        index=cell_index(cells.rows, n_columns, layout, grid.old_from),
         moved=cells.rows["moved"].to_numpy(dtype=float),
         lost=(cells.rows["exits"] - cells.rows["moved"]).to_numpy(dtype=float),
         exposure=cells.rows["exposure"].to_numpy(dtype=float),
@@ -120,7 +123,7 @@ def build_design(cells: Cells, entries: Entries, priors: Priors, memory: dict[st
     )
 
 
-def cell_index(rows: pd.DataFrame, n_columns: int, layout: Layout) -> Ints:
+def cell_index(rows: pd.DataFrame, n_columns: int, layout: Layout, old_from: tuple[int, ...] = ()) -> Ints:
     """Return the table entries that add up to the predictors of cells: (cell, term).
 
     Parameters
@@ -130,12 +133,17 @@ def cell_index(rows: pd.DataFrame, n_columns: int, layout: Layout) -> Ints:
     n_columns : int
         Segment columns.
     layout : Layout
+    old_from : tuple of int
+        Of ``Grid``.
     """
     k = rows["milestone"].to_numpy()
     columns = {"age": "age", "calendar": "calendar", "band": "band"}
     columns |= {f"c{i}": f"group_{i}" for i in range(n_columns)}
     terms = [layout.start(part) + k * layout.shapes[part][1] + rows[name].to_numpy() for part, name in columns.items()]
     terms.append(np.where(rows["rush"] == 1, layout.start("rush") + k, layout.size - 1))
+    if "old" in layout.shapes:
+        own = layout.start("old") + k * layout.shapes["old"][1] + rows["calendar"].to_numpy()
+        terms.append(np.where(rows["age"].to_numpy() >= np.array(old_from)[k], own, layout.size - 1))
     return np.column_stack(terms).astype(np.int64)
 
 

@@ -209,9 +209,9 @@ def _tables(values: Mapping[str, Floats], design: Design) -> xr.Dataset:
         if kind in STAGE:
             for part in design.layout.shapes:
                 out[f"{kind}_{part}"] = ((*sampled, "milestone", part), design.layout.part(part, table))
-            for term in ("shock", "season"):
+            for term, part in design.layout.calendars.items():
                 share = values[f"effect_{kind}"] @ predictor.only(term).T
-                out[f"{kind}_{term}"] = ((*sampled, "milestone", "calendar"), design.layout.part("calendar", share))
+                out[f"{kind}_{term}"] = ((*sampled, "milestone", "calendar"), design.layout.part(part, share))
         else:
             out[kind] = ((*sampled, f"{kind}_entry"), table)
             if kind == "arrival":

@@ -14,18 +14,19 @@ import numpy.typing as npt
 import pandas as pd
 import xarray as xr
 
-from forecastlab.cells import Cells, rush_at
+from forecastlab.calendars import calendars, scale_of
+from forecastlab.cells import Cells
 from forecastlab.conjugate import Counts
 from forecastlab.delays import Delays
 from forecastlab.design import Design, amount_offset, waves
 from forecastlab.entries import BLOCKS, REOPEN_EDGES, Entries
-from forecastlab.grid import RUSH_DAYS, Grid, shortness
+from forecastlab.grid import RUSH_DAYS, Grid
 from forecastlab.history import History
 from forecastlab.periods import Period, quarters_from
 from forecastlab.predictors import STAGE, amount_predictors
 from forecastlab.priors import Priors
-from forecastlab.shocks import Memory, ahead
-from forecastlab.unseen import begin_before, slots_before
+from forecastlab.shocks import Blend, Memory, ahead
+from forecastlab.unseen import slots_before
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -116,15 +117,8 @@ def build_future(
     grid = cells.grid
     sizes = tuple(len(levels) for levels in grid.groups)
     combos = np.array(list(np.ndindex(*sizes)), dtype=np.int64).reshape(int(np.prod(sizes)), len(sizes))
-    after = ends[ends > 0]
-    calendar = {
-        kind: _calendar(kind, history, grid, design, posterior, after, fiscal_year_start, rng) for kind in STAGE
-    }
-    unseen = np.zeros((posterior.sizes["sample"], 0), dtype=np.int64)
-    if delays is not None:
-        earlier, unseen = begin_before(delays, grid, design, posterior, ends[ends <= 0], rng)
-        calendar = {kind: np.concatenate([earlier[kind], calendar[kind]], axis=2) for kind in STAGE}
-    world = (*_stage_tables(grid, posterior, combos, calendar), ends, *_counted(counts))
+    calendar, old, unseen = calendars(history, grid, design, posterior, ends, fiscal_year_start, rng, delays)
+    world = (*_stage_tables(grid, posterior, combos, calendar), ends, *_counted(counts), *old)
     money = (
         *_amounts(entries, posterior, combos, sizes, priors),
         counts.zero,
@@ -172,58 +166,6 @@ def _groups(kind: str, posterior: xr.Dataset, combos: Ints, k: int) -> Floats:
     return total
 
 
-def _calendar(
-    kind: str,
-    history: History,
-    grid: Grid,
-    design: Design,
-    posterior: xr.Dataset,
-    ends: Floats,
-    fiscal_year_start: int,
-    rng: np.random.Generator,
-) -> Floats:
-    """Calendar part of a predictor in every slot, rush included: (sample, milestone, slot)."""
-    middle = history.now + np.concatenate([[0.0], ends[:-1]]) / 2 + ends / 2
-    days = [_EPOCH + instant * _DAY for instant in middle]
-    current = _cell_number(history.as_of, grid.unit, fiscal_year_start)
-    cell = np.array([_cell_number(day, grid.unit, fiscal_year_start) for day in days]) - current
-    path = _shocks(kind, design, grid, posterior, ends, cell, rng)
-    if (grid.season >= 0).any():
-        quarter = [int(quarters_from(day, 0, fiscal_year_start)[0].name[-1]) - 1 for day in days]
-        example = np.array([np.flatnonzero(grid.season == q)[-1] for q in range(4)])
-        path = path + posterior[f"{kind}_season"].to_numpy()[:, :, example[quarter]]
-    rush = posterior[f"{kind}_rush"].to_numpy()
-    quarter_ends = np.array(
-        [(q.end + _DAY - _EPOCH) / _DAY for q in quarters_from(history.as_of, 12, fiscal_year_start)]
-    )
-    return path + rush * rush_at(middle, grid, quarter_ends)
-
-
-def _cell_number(day: pd.Timestamp, unit: str, fiscal_year_start: int) -> int:
-    if unit == "M":
-        return day.year * 12 + day.month
-    name = quarters_from(day, 0, fiscal_year_start)[0].name
-    return int(name[:4]) * 4 + int(name[-1])
-
-
-def _shocks(
-    kind: str, design: Design, grid: Grid, posterior: xr.Dataset, ends: Floats, cell: Ints, rng: np.random.Generator
-) -> Floats:
-    """Shocks of the slots ahead: (sample, milestone, slot). What is left of the newest cell has a noise of its own."""
-    path = posterior[f"{kind}_shock"].to_numpy()[:, :, 1:]  # cell 0, before the window, has no shock
-    last = np.array([ends[cell <= number].max(initial=0.0) for number in range(int(cell.max()) + 1)])
-    left = shortness(np.diff(np.append(0.0, last)), grid.unit)
-    common = _scale(posterior, f"{kind}.shock")
-    own = np.stack([_scale(posterior, f"{kind}.own_shock.{k}") for k in range(path.shape[1])], axis=1)
-    return ahead(path, common, own, design.shortness, left, design.memory[kind], rng)[:, :, cell]
-
-
-def _scale(posterior: xr.Dataset, name: str) -> Floats:
-    """Draws of a learned scale; 0 where it is not part of the model."""
-    found = posterior["scale"].to_numpy()[:, posterior["scaled"].to_numpy() == name]
-    return np.asarray(found[:, 0] if found.shape[1] else np.zeros(len(found)))
-
-
 def _amounts(
     entries: Entries, posterior: xr.Dataset, combos: Ints, sizes: tuple[int, ...], priors: Priors
 ) -> tuple[Floats, Floats]:
@@ -238,7 +180,7 @@ def _arrivals(
     history: History,
     entries: Entries,
     posterior: xr.Dataset,
-    memory: Memory,
+    memory: Memory | Blend,
     horizon: float,
     rng: np.random.Generator,
 ) -> Ints:
@@ -248,7 +190,7 @@ def _arrivals(
     table = posterior["arrival"].to_numpy()
     shocks = posterior["arrival_shock"].to_numpy()[:, None, :BLOCKS]
     met = max(len(np.unique(entries.block)), 1)
-    own = _scale(posterior, "arrival.arrival_shock")[:, None]
+    own = scale_of(posterior, "arrival.arrival_shock")[:, None]
     future = np.ones(1 + -(-weeks // entries.block_weeks))
     none = np.zeros(len(own))  # nobody shares them
     path = ahead(shocks[:, :, BLOCKS - met :], none, own, np.ones(met), future, memory, rng)[:, 0, 1:]

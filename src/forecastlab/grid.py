@@ -60,6 +60,9 @@ class Grid:
         Levels of each segment column as seen by the as-of date, sorted, with ``UNSEEN`` last.
     now : float
         End of the as-of day, and of the last calendar cell.
+    old_from : tuple of int
+        For each milestone the first age bin whose deals have a calendar of their own (``ageing``), or the number of
+        its bins; empty: no milestone has one.
     """
 
     age_edges: tuple[Floats, ...]
@@ -71,6 +74,7 @@ class Grid:
     band_edges: Floats
     groups: tuple[tuple[str, ...], ...]
     now: float
+    old_from: tuple[int, ...] = ()
 
     @property
     def shortness(self) -> Floats:

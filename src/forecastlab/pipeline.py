@@ -19,6 +19,7 @@ import xarray as xr
 from threadpoolctl import threadpool_limits
 
 from forecastlab import files, recalibration, report, simulate
+from forecastlab.ageing import part_by_age
 from forecastlab.caveats import correction_doubts, doubts_of, milestone_counts
 from forecastlab.cells import Cells, build_cells
 from forecastlab.config import Company
@@ -107,9 +108,11 @@ def prepare(tables: Tables, as_of: pd.Timestamp, priors: Priors = DEFAULT_PRIORS
     grid = build_grid(history, segments, tables.company.fiscal_year_start)
     delays = None if "delay" in priors.without else estimate_delays(history)
     cells = build_cells(history, grid, segments, delays)
+    if "old" not in priors.without:
+        cells = part_by_age(cells)
     entries = build_entries(history, grid, segments, delays)
     design = build_design(cells, entries, priors)
-    design = build_design(cells, entries, priors, choose_memory(design, grid, entries, priors))
+    design = build_design(cells, entries, priors, choose_memory(design, cells.grid, entries, priors))
     return Prepared(tables, history, cells, entries, design, whiten(design), priors, delays)
 
 

@@ -12,8 +12,8 @@ shocks, steps of a random walk over ages ...) or has a fixed one (intercepts). F
 
 Table of ``moved`` and ``lost`` (``Layout``); k milestone, a age bin, g level of a segment column, q calendar cell,
 b band: ``age[k, a]`` intercept and age profile, ``c0[k, g], c1[k, g] ...`` groups, ``calendar[k, q]`` shocks and
-season, ``band[k, b]`` amounts, ``rush[k]`` the last days of a quarter. A cell's predictor is the sum of one
-entry of each.
+season, ``band[k, b]`` amounts, ``rush[k]`` the last days of a quarter, ``old[k, q]`` shocks and season of old deals
+alone, where they have any. A cell's predictor is the sum of one entry of each.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from scipy import linalg
 from forecastlab.entries import BLOCKS, Entries
 from forecastlab.grid import Grid
 from forecastlab.priors import Normal, Priors, Scale
-from forecastlab.shocks import Memory, root
+from forecastlab.shocks import Blend, Memory, root
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -63,6 +63,12 @@ class Layout:
         names = list(self.shapes)
         return sum(rows * columns for rows, columns in list(self.shapes.values())[: names.index(part)])
 
+    @property
+    def calendars(self) -> dict[str, str]:
+        """Terms that go on into the future by a law of their own, and the part in which they lie."""
+        found = {"shock": "calendar", "season": "calendar"}
+        return found | ({"old_shock": "old", "old_season": "old"} if "old" in self.shapes else {})
+
     def part(self, part: str, table: Floats) -> Floats:
         """Return one part of flat tables: (..., entry) to (..., milestone, level)."""
         rows, columns = self.shapes[part]
@@ -75,7 +81,8 @@ def stage_layout(grid: Grid) -> Layout:
     k = len(grid.age_edges)
     shapes = {"age": (k, max(len(edges) for edges in grid.age_edges) + 1)}
     shapes |= {f"c{number}": (k, len(levels)) for number, levels in enumerate(grid.groups)}
-    return Layout(shapes | {"calendar": (k, grid.n_calendar), "band": (k, grid.n_bands), "rush": (k, 1)})
+    shapes |= {"calendar": (k, grid.n_calendar), "band": (k, grid.n_bands), "rush": (k, 1)}
+    return Layout(shapes | ({"old": (k, grid.n_calendar)} if grid.old_from else {}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +151,7 @@ def _predictor(terms: list[Term], offset: Floats, priors: dict[str, Scale]) -> P
     )
 
 
-def stage_predictor(kind: str, grid: Grid, priors: Priors, memory: Memory) -> Predictor:
+def stage_predictor(kind: str, grid: Grid, priors: Priors, memory: Memory | Blend) -> Predictor:
     """Return the predictor ``moved`` or ``lost`` for a grid and a memory of the calendar shocks."""
     layout, k = stage_layout(grid), len(grid.age_edges)
     base: Normal = getattr(priors, kind)
@@ -153,7 +160,7 @@ def stage_predictor(kind: str, grid: Grid, priors: Priors, memory: Memory) -> Pr
     for number in range(len(grid.groups)):
         terms += _group_terms(layout, number)
     terms += [*_calendar_terms(layout, grid, memory), *_band_terms(layout, grid), *_rush_terms(layout, grid)]
-    terms = [term for term in terms if (term.scale or "").removeprefix("own_").split(".")[0] not in priors.without]
+    terms = [term for term in terms if _switch(term) not in priors.without]
     offset = base.mu * _all_ages(layout).sum(axis=1)
     if kind == "moved":
         offset = offset + priors.tail * tails
@@ -164,6 +171,11 @@ def _stage_scales(kind: str, priors: Priors, terms: list[Term]) -> dict[str, Sca
     """Prior of every learned scale: the field of ``Priors`` named after it, less the number of milestone or column."""
     names = {term.scale for term in terms if term.scale is not None}
     return {name: getattr(priors, f"{kind}_{name.split('.')[0]}") for name in names}
+
+
+def _switch(term: Term) -> str:
+    """Name under which a term is left out (``priors.SWITCHES``)."""
+    return (term.scale or "").removeprefix("own_").removeprefix("old_").split(".")[0]
 
 
 def _entries(layout: Layout, part: str, pattern: Floats) -> Floats:
@@ -231,7 +243,7 @@ def _group_terms(layout: Layout, number: int) -> list[Term]:
     return [Term(part, _entries(layout, part, _milestones(_group_basis(levels), k)), f"group.{number}")]
 
 
-def _calendar_terms(layout: Layout, grid: Grid, memory: Memory) -> list[Term]:
+def _calendar_terms(layout: Layout, grid: Grid, memory: Memory | Blend) -> list[Term]:
     """What came before the window; shocks (``shocks``) and season, common to all milestones and of each alone."""
     k, cells = layout.shapes["calendar"]
     shocks = np.zeros((cells - 1, cells))
@@ -243,8 +255,10 @@ def _calendar_terms(layout: Layout, grid: Grid, memory: Memory) -> list[Term]:
     for name, pattern in {"shock": shocks, "season": season}.items():
         found.append(Term(name, _entries(layout, "calendar", np.repeat(pattern[:, None], k, axis=1)), name))
         for number, only in enumerate(np.eye(k)):
-            own = _entries(layout, "calendar", pattern[:, None] * only[:, None])
-            found.append(Term(f"{name}.{number}", own, f"own_{name}.{number}"))
+            alone = pattern[:, None] * only[:, None]
+            found.append(Term(f"{name}.{number}", _entries(layout, "calendar", alone), f"own_{name}.{number}"))
+            if grid.old_from and grid.old_from[number] <= len(grid.age_edges[number]):
+                found.append(Term(f"old_{name}.{number}", _entries(layout, "old", alone), f"old_{name}.{number}"))
     return found
 
 
@@ -263,7 +277,7 @@ def _rush_terms(layout: Layout, grid: Grid) -> list[Term]:
     return [Term("rush", _entries(layout, "rush", own), "rush")]
 
 
-def arrival_predictor(entries: Entries, offset: float, priors: Priors, memory: Memory) -> Predictor:
+def arrival_predictor(entries: Entries, offset: float, priors: Priors, memory: Memory | Blend) -> Predictor:
     """Return the predictor of arrivals: entries are the week blocks, then the harmonics of the season."""
     blocks = int(entries.block.max() - entries.block.min() + 1) if len(entries.block) else 1
     size = BLOCKS + 2 * HARMONICS

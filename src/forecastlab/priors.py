@@ -18,6 +18,7 @@ SWITCHES: Final = (
     "group",
     "shock",
     "season",
+    "old",
     "band",
     "rush",
     "arrival_shock",
@@ -67,6 +68,8 @@ class Priors:
         Ways in which shocks last among which the data choose, by the evidence of Laplace's approximation.
     moved_season, lost_season, moved_own_season, lost_own_season : Scale
         Quarter of the year, common to all milestones and of one alone.
+    moved_old_shock, lost_old_shock, moved_old_season, lost_old_season : Scale
+        By how much the calendar of old deals differs, in milestones where the data show that it does (``ageing``).
     moved_rush, lost_rush : Scale
         Last days of a fiscal quarter.
     moved_band, lost_band : Scale
@@ -120,6 +123,10 @@ class Priors:
     lost_season: Scale = Scale(0.15, 0.6)
     moved_own_season: Scale = Scale(0.15, 0.6)
     lost_own_season: Scale = Scale(0.15, 0.6)
+    moved_old_shock: Scale = Scale(0.25, 0.6)
+    lost_old_shock: Scale = Scale(0.25, 0.6)
+    moved_old_season: Scale = Scale(0.3, 0.6)
+    lost_old_season: Scale = Scale(0.3, 0.6)
     moved_rush: Scale = Scale(0.3)
     lost_rush: Scale = Scale(0.3)
     moved_band: Scale = Scale(0.15)

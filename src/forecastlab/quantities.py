@@ -22,7 +22,7 @@ from forecastlab.conjugate import Counts
 from forecastlab.design import Design
 from forecastlab.predictors import STAGE
 from forecastlab.schema import ALL
-from forecastlab.shocks import lasting
+from forecastlab.shocks import expected_next
 
 Floats = npt.NDArray[np.float64]
 
@@ -67,12 +67,16 @@ def faded(posterior: xr.Dataset, design: Design) -> xr.Dataset:
     """Return a posterior whose newest shocks are those expected one cell later: a passing shock is no new normal."""
     found = {}
     for kind in STAGE:
-        memory = design.memory[kind]
-        path = posterior[f"{kind}_shock"].copy(deep=True)
-        weights, _ = lasting(design.shortness, memory)
-        path[:, :, -1] = memory.persistence * (path[:, :, 1:].to_numpy() @ weights)
-        found[f"{kind}_shock"] = path
+        for name in shock_tables(kind, posterior):
+            path = posterior[name].copy(deep=True)
+            path[:, :, -1] = expected_next(path[:, :, 1:].to_numpy(), design.shortness, design.memory[kind])
+            found[name] = path
     return posterior.assign(found)
+
+
+def shock_tables(kind: str, posterior: xr.Dataset) -> tuple[str, ...]:
+    """Return the names of the shocks of a kind: of all deals, and by how much those of old deals differ, if so."""
+    return tuple(name for name in (f"{kind}_shock", f"{kind}_old_shock") if name in posterior)
 
 
 def _one(
@@ -139,6 +143,9 @@ def _hazards(cells: Cells, posterior: xr.Dataset, group: tuple[int, int] | None)
 def _predictor(kind: str, cells: Cells, posterior: xr.Dataset, group: tuple[int, int] | None) -> Floats:
     """Predictor by age for the middle amount band under the newest shock: (sample, milestone, age)."""
     table = posterior[f"{kind}_age"].to_numpy() + posterior[f"{kind}_shock"].to_numpy()[:, :, -1:]
+    if cells.grid.old_from:
+        old = np.arange(table.shape[2]) >= np.array(cells.grid.old_from)[:, None]
+        table = table + old * posterior[f"{kind}_old_shock"].to_numpy()[:, :, -1:]
     middle = len(cells.grid.band_edges) // 2
     table = table + posterior[f"{kind}_band"].to_numpy()[:, :, middle, None]
     if group is not None:

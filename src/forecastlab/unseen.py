@@ -112,6 +112,12 @@ def factors_before(kind: str, grid: Grid, posterior: xr.Dataset, seen: Floats, e
     return np.asarray(found)
 
 
+def old_before(kind: str, grid: Grid, posterior: xr.Dataset, ends: Floats) -> Floats:
+    """Return by how much the log hazards of old deals differ in the slots before now: (sample, milestone, slot)."""
+    middle = grid.now + (np.concatenate([[ends[0] - 1.0], ends[:-1]]) + ends) / 2
+    return np.asarray(posterior[f"{kind}_old"].to_numpy()[:, :, np.searchsorted(grid.starts, middle, side="right")])
+
+
 def arrivals_before(design: Design, posterior: xr.Dataset, seen: Floats, reach: int, rng: np.random.Generator) -> Ints:
     """Draw the deals that arrived on each of the days before now and are not known yet: (sample, day), newest first.
 

@@ -55,6 +55,7 @@ def _stay(state, k, age, t, combo, band, s, world):  # type: ignore[no-untyped-d
     """Time of the next exit from milestone k, the age bin there, and the chance that it is a move; infinite beyond."""
     edges, moved_age, lost_age, slot_end = world[0], world[1], world[2], world[9]
     moved_time, lost_time = world[7], world[8]
+    old_from, moved_old, lost_old = world[14], world[15], world[16]
     state, u = _uniform(state)
     need = -np.log(u)
     moved = world[3][s, k, combo] * world[5][s, k, band]
@@ -64,7 +65,11 @@ def _stay(state, k, age, t, combo, band, s, world):  # type: ignore[no-untyped-d
     slot = np.searchsorted(slot_end, t, side="right")
     while t < horizon:
         on = moved * moved_age[s, k, bin_] * moved_time[s, k, slot]
-        rate = on + lost * lost_age[s, k, bin_] * lost_time[s, k, slot]
+        off = lost * lost_age[s, k, bin_] * lost_time[s, k, slot]
+        if bin_ >= old_from[k]:
+            on *= moved_old[s, k, slot]
+            off *= lost_old[s, k, slot]
+        rate = on + off
         to_edge = edges[k, bin_] - age if bin_ < edges.shape[1] else np.inf
         to_slot = slot_end[slot] - t
         step = min(to_edge, to_slot)

@@ -23,7 +23,7 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-from scipy import linalg
+from scipy import linalg, special
 
 from forecastlab.design import Design, arrival_offset
 from forecastlab.entries import Entries
@@ -31,7 +31,7 @@ from forecastlab.grid import Grid
 from forecastlab.likelihood import events_by_entry, hazard_information, hazard_logp
 from forecastlab.predictors import STAGE, Predictor, arrival_predictor, stage_predictor
 from forecastlab.priors import Priors
-from forecastlab.shocks import Memory
+from forecastlab.shocks import Blend, Memory
 
 Floats = npt.NDArray[np.float64]
 # theta -> (log likelihood, gradient by theta, information matrix of theta)
@@ -41,6 +41,7 @@ NEWTON_STEPS: Final = 40
 EM_STEPS: Final = 6
 EM_STEPS_WARM: Final = 2
 LARGEST_STEP: Final = 3.0
+LEAST_WEIGHT: Final = 0.03  # of a memory of the shocks in a blend
 LARGEST_LOG: Final = 50.0  # of a table entry: beyond it lies no hazard, only a step that went too far
 
 
@@ -69,8 +70,11 @@ class Whitening:
     evidence: float
 
 
-def choose_memory(design: Design, grid: Grid, entries: Entries, priors: Priors) -> dict[str, Memory]:
-    """Return the memories of the shocks with the largest evidence, for ``moved``, ``lost`` and ``arrival``.
+def choose_memory(design: Design, grid: Grid, entries: Entries, priors: Priors) -> dict[str, Blend]:
+    """Return the memories of the shocks, blended by their evidence, for ``moved``, ``lost`` and ``arrival``.
+
+    A short history hardly tells how shocks last. The blend says no more than it knows, and changes little from one
+    week to the next, where the best single one would jump.
 
     Parameters
     ----------
@@ -92,8 +96,16 @@ def choose_memory(design: Design, grid: Grid, entries: Entries, priors: Priors) 
                 predictor = arrival_predictor(entries, offset, priors, memory)
             found[memory] = _whiten(predictor, local, scales, steps)
             scales, steps = found[memory].scales, EM_STEPS_WARM  # a similar model: begin where this one ended
-        chosen[kind] = max(found, key=lambda memory: found[memory].evidence)
+        chosen[kind] = _blend({memory: white.evidence for memory, white in found.items()})
     return chosen
+
+
+def _blend(evidence: dict[Memory, float]) -> Blend:
+    """Memories with weights by evidence; those that hardly count are left out."""
+    weights = special.softmax(np.array(list(evidence.values())))
+    kept = {memory: w for memory, w in zip(evidence, weights, strict=True) if w >= LEAST_WEIGHT}
+    total = sum(kept.values())
+    return Blend(tuple(kept), tuple(float(w / total) for w in kept.values()))
 
 
 def whiten(design: Design) -> dict[str, Whitening]:

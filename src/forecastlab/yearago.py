@@ -22,7 +22,7 @@ from forecastlab.cells import Cells
 from forecastlab.conjugate import Counts
 from forecastlab.grid import Grid
 from forecastlab.predictors import STAGE
-from forecastlab.quantities import POSTERIOR_QUANTILES, derived
+from forecastlab.quantities import POSTERIOR_QUANTILES, derived, shock_tables
 from forecastlab.schema import ALL
 
 Floats = npt.NDArray[np.float64]
@@ -96,10 +96,11 @@ def _averaged(posterior: xr.Dataset, grid: Grid, span: slice) -> xr.Dataset:
     length = np.diff(np.append(grid.starts, grid.now))[span]
     found = {}
     for kind in STAGE:
-        path = posterior[f"{kind}_shock"].copy(deep=True)
-        # cell 0, before the window of the calendar, has no shock
-        path[:, :, -1] = path[:, :, 1:].to_numpy()[:, :, span] @ (length / length.sum())
-        found[f"{kind}_shock"] = path
+        for name in shock_tables(kind, posterior):
+            path = posterior[name].copy(deep=True)
+            # cell 0, before the window of the calendar, has no shock
+            path[:, :, -1] = path[:, :, 1:].to_numpy()[:, :, span] @ (length / length.sum())
+            found[name] = path
     return posterior.assign(found)
 
 

@@ -72,8 +72,8 @@ def _stage_tables(kind: str, design: Design, effects: Floats) -> Tables:
     found: Tables = {
         f"{kind}_{part}": (("sample", "milestone", part), layout.part(part, table)) for part in layout.shapes
     }
-    for term in ("shock", "season"):
-        share = layout.part("calendar", effects @ predictor.only(term).T)
+    for term, part in layout.calendars.items():
+        share = layout.part(part, effects @ predictor.only(term).T)
         found[f"{kind}_{term}"] = (("sample", "milestone", "calendar"), share)
     return found
 

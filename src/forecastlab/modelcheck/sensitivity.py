@@ -43,8 +43,8 @@ Floats = npt.NDArray[np.float64]
 FAMILIES: Final = {
     "age": ("age",),
     "groups": ("group", "amount_group", "amount_spread_group"),
-    "shocks": ("shock", "own_shock"),
-    "season": ("season", "own_season"),
+    "shocks": ("shock", "own_shock", "old_shock"),
+    "season": ("season", "own_season", "old_season"),
     "rush": ("rush",),
     "amount bands": ("band",),
     "arrivals": ("arrival_shock", "arrival_season"),
