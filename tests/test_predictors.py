@@ -10,6 +10,7 @@ import pytest
 
 from forecastlab.entries import BLOCKS, Entries
 from forecastlab.grid import UNSEEN, Grid
+from forecastlab.layout import stage_layout
 from forecastlab.predictors import (
     ALIKE,
     HARMONICS,
@@ -21,7 +22,6 @@ from forecastlab.predictors import (
     arrival_predictor,
     contrasts,
     spans,
-    stage_layout,
     stage_predictor,
 )
 from forecastlab.priors import SWITCHES, Priors, Scale

@@ -12,14 +12,13 @@ import pandas as pd
 
 from forecastlab.cells import Cells
 from forecastlab.entries import BLOCKS, YEAR, Entries
+from forecastlab.layout import Layout, stage_layout
 from forecastlab.predictors import (
     HARMONICS,
     STAGE,
-    Layout,
     Predictor,
     amount_predictors,
     arrival_predictor,
-    stage_layout,
     stage_predictor,
 )
 from forecastlab.priors import Priors

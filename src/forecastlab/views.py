@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from forecastlab import report
 from forecastlab.checks import LEVEL, share_inside
 from forecastlab.fit import Fit
+from forecastlab.grid import Grid
 from forecastlab.pipeline import Prepared, Projection
 from forecastlab.report import doubts
 from forecastlab.report.wording import load
@@ -51,7 +52,7 @@ def company_view(tables: Tables, day: pd.Timestamp) -> Markdown:
 
 
 def snapshot_view(prepared: Prepared) -> pd.DataFrame:
-    """Return, by milestone: open deals, spells that moved on and were lost, days of exposure, age bins."""
+    """Return, by milestone: open deals, spells that moved on and were lost, days of exposure, age bins, who is old."""
     history, rows = prepared.history, prepared.cells.rows
     by = (
         rows.groupby("milestone")[["exits", "moved", "exposure"]]
@@ -67,8 +68,18 @@ def snapshot_view(prepared: Prepared) -> pd.DataFrame:
             "lost": (by["exits"] - by["moved"]).to_numpy(),
             "exposure (days)": by["exposure"].round().astype(int).to_numpy(),
             "age bins": [len(edges) + 1 for edges in prepared.cells.grid.age_edges],
+            "own calendar from day": _old_from(prepared.cells.grid),
         }
     ).set_index("milestone")
+
+
+def _old_from(grid: Grid) -> list[str]:
+    """Day from which on deals have a calendar of their own (``ageing``)."""
+    first = grid.old_from or [len(edges) + 1 for edges in grid.age_edges]
+    return [
+        f"{np.ceil(edges[n - 1]):.0f}" if n <= len(edges) else ""
+        for n, edges in zip(first, grid.age_edges, strict=True)
+    ]
 
 
 def energy_plot(fitted: Fit) -> None:
