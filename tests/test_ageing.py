@@ -9,11 +9,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from forecastlab import pipeline
+from forecastlab import pipeline, views
 from forecastlab.ageing import OUTLIVED, part_by_age
 from forecastlab.calendars import calendars
 from forecastlab.cells import Cells
 from forecastlab.design import build_design, cell_index
+from forecastlab.fit import Sampler
 from forecastlab.forecast import forecast_periods
 from forecastlab.future import slot_ends
 from forecastlab.modelcheck.priors import prior_draws
@@ -153,6 +154,19 @@ def test_it_can_be_left_out() -> None:
         assert pipeline.prepare(prepared().tables, AS_OF, Priors(without=("old",))).cells.grid.old_from == ()
 
 
+def test_a_fit_has_the_tables_of_the_old() -> None:
+    found = parted()
+    fitted = pipeline.estimate(found, 1, Sampler(draws=20, tune=40, chains=2, cores=1, judged=False))
+    drawn = fitted.posterior["posterior"]
+    for kind in STAGE:
+        old = drawn[f"{kind}_old"]
+        np.testing.assert_allclose(old, drawn[f"{kind}_old_shock"].to_numpy() + drawn[f"{kind}_old_season"], atol=1e-9)
+        assert (old[:, :, [0, 2, 4]] == 0.0).all()
+        assert (old[:, :, [1, 3], 1:].std(("chain", "draw")) > 0.0).all()
+    shown = pipeline.conclude(found, fitted, pipeline.project(found, fitted, 1, 40)).milestones
+    assert np.isfinite(shown["value"]).all()
+
+
 # --- in the future ------------------------------------------------------------------------------------------------
 def test_the_calendar_of_the_old_goes_on_by_its_own_shocks_and_season() -> None:
     """Without shocks a slot has the season of its quarter, before now and after; with them slots differ by draw."""
@@ -197,3 +211,15 @@ def test_index_without_old_deals_is_as_ever() -> None:
     found = prepared()
     n_columns = len(found.cells.grid.groups)
     np.testing.assert_array_equal(cell_index(found.cells.rows, n_columns, found.design.layout), found.design.index)
+
+
+# --- what is shown ------------------------------------------------------------------------------------------------
+def test_the_notebook_says_from_which_day_deals_are_old() -> None:
+    plain, found = views.snapshot_view(prepared()), views.snapshot_view(parted())
+    assert (plain["own calendar from day"] == "").all()
+    edges = parted().cells.grid.age_edges
+    expected = [f"{np.ceil(edges[k][2]):.0f}" if k in (1, 3) else "" for k in range(5)]
+    assert found["own calendar from day"].tolist() == expected
+    pd.testing.assert_frame_equal(
+        plain.drop(columns="own calendar from day"), found.drop(columns="own calendar from day")
+    )

@@ -20,6 +20,7 @@ pytestmark = pytest.mark.slow
 
 AS_OF = pd.Timestamp("2025-12-31")
 SHORT = Sampler(draws=200, tune=300, chains=2, retry_factor=1, target_accept=0.9)
+BITS = Sampler(draws=60, tune=60, chains=2, judged=False)  # where bits are compared, no draw need be good
 # Of the simulated company: log hazard of leaving a milestone at all, logit of moves among those that leave.
 TEMPO, ODDS = (-3.4, -3.2, -3.0), (0.5, 0.8, 1.0)
 SHARE = 1 / (1 + np.exp(-np.array(ODDS)))
@@ -42,7 +43,7 @@ def demo_tables() -> Tables:
 
 def _forecast(tables: Tables, seed: int = 5) -> tuple[pipeline.Prepared, pd.DataFrame]:
     prepared = pipeline.prepare(tables, AS_OF)
-    fitted = pipeline.estimate(prepared, seed, SHORT)
+    fitted = pipeline.estimate(prepared, seed, BITS)
     projection = pipeline.project(prepared, fitted, seed, size=200)
     return prepared, pipeline.conclude(prepared, fitted, projection).forecast
 
