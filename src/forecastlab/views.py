@@ -52,7 +52,10 @@ def company_view(tables: Tables, day: pd.Timestamp) -> Markdown:
 
 
 def snapshot_view(prepared: Prepared) -> pd.DataFrame:
-    """Return, by milestone: open deals, spells that moved on and were lost, days of exposure, age bins, who is old."""
+    """Return, by milestone: open deals, spells that moved on and were lost, days of exposure, age bins.
+
+    Where old deals have a calendar of their own (``ageing``), also the day from which on they do.
+    """
     history, rows = prepared.history, prepared.cells.rows
     by = (
         rows.groupby("milestone")[["exits", "moved", "exposure"]]
@@ -60,7 +63,7 @@ def snapshot_view(prepared: Prepared) -> pd.DataFrame:
         .reindex(range(history.n_milestones), fill_value=0)
     )
     state = history.deals["state"]
-    return pd.DataFrame(
+    shown = pd.DataFrame(
         {
             "milestone": prepared.company.keys,
             "open deals": [int((state == k).sum()) for k in range(history.n_milestones)],
@@ -68,9 +71,10 @@ def snapshot_view(prepared: Prepared) -> pd.DataFrame:
             "lost": (by["exits"] - by["moved"]).to_numpy(),
             "exposure (days)": by["exposure"].round().astype(int).to_numpy(),
             "age bins": [len(edges) + 1 for edges in prepared.cells.grid.age_edges],
-            "own calendar from day": _old_from(prepared.cells.grid),
         }
     ).set_index("milestone")
+    old = _old_from(prepared.cells.grid)
+    return shown.assign(**{"own calendar from day": old}) if any(old) else shown
 
 
 def _old_from(grid: Grid) -> list[str]:
