@@ -291,8 +291,11 @@ def test_the_season_of_a_slot_is_that_of_its_quarter() -> None:
 
 @pytest.mark.parametrize("kind", STAGE)
 @pytest.mark.parametrize("noise", [0.0, 0.4])
-def test_shocks_go_on_as_they_are(prepared: pipeline.Prepared, kind: str, noise: float) -> None:
+def test_shocks_go_on_as_they_are(
+    prepared: pipeline.Prepared, kind: str, noise: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Slots of six months, of which the current one has 15 days left, all its shocks so far 0.5."""
+    monkeypatch.setattr(calendars, "BEYOND", 9.0)
     size, common, own, rho = 40_000, 0.3, np.array([0.2, 0.4, 0.0]), 0.6
     (other,) = set(STAGE) - {kind}
     scales = {f"{other}.shock": 9.0, f"{other}.own_shock.0": 9.0, f"{kind}.shock": common}
@@ -327,6 +330,34 @@ def test_shocks_go_on_as_they_are(prepared: pipeline.Prepared, kind: str, noise:
         passing = noise * (month / 15.0 if ahead == 0 else 1.0)
         np.testing.assert_allclose(now.mean(axis=0), mean, atol=0.015)
         np.testing.assert_allclose(np.cov(now.T), between * (lasting + passing), rtol=0.06, atol=1e-6)
+
+
+def test_no_shock_ahead_is_twice_as_far_out_as_those_of_two_years() -> None:
+    """Each draw and milestone by its own past; what lies within is left alone."""
+    past = np.array([[[-0.5, 0.2, 1.0], [0.0, 0.0, 0.0]], [[3.0, 3.0, 3.0], [-2.0, 0.0, 0.0]]])
+    drawn = np.array([[[5.0, -5.0], [0.1, -0.6]], [[0.0, 3.3], [0.6, 0.8]]])
+    two = np.log(2.0)
+    expected = [[[1.0 + two, -0.5 - two], [0.1, -0.6]], [[3.0 - two, 3.3], [0.6, two]]]
+    np.testing.assert_allclose(calendars.bounded(drawn, past), expected)
+
+
+def test_large_shocks_are_bounded_by_the_newest_two_years(prepared: pipeline.Prepared) -> None:
+    """Two quiet years after wild ones: nothing as wild comes; with small shocks no draw is touched."""
+    design = replace(prepared.design, memory=dict.fromkeys(STAGE, Memory(0.8, 0.5)), shortness=np.ones(12))
+    slots = calendars._Slots(np.array([91.0, 182.0]), np.array([0, 1]), np.ones(2), None, np.zeros(2, dtype=np.int64))
+    past = np.zeros((1000, 3, 13))
+    past[:, :, 1:5] = 6.0
+    for scale, touched in ((3.0, True), (0.1, False)):
+        posterior = xr.Dataset(
+            {
+                "moved_shock": (("sample", "milestone", "calendar"), past * (scale > 1.0)),
+                "scale": (("sample", "scaled"), np.full((1000, 1), scale)),
+            },
+            coords={"scaled": ["moved.shock"]},
+        )
+        found = np.abs(calendars._path("moved", "", slots, design, posterior, np.random.default_rng(1)))
+        assert found.max() <= np.log(2.0) + 1e-12
+        assert (np.isclose(found, np.log(2.0)).mean() > 0.3) == touched
 
 
 @pytest.mark.parametrize("kind", STAGE)

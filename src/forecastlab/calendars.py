@@ -7,6 +7,7 @@ and season are those of the calendar cells that hold them.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +27,7 @@ from forecastlab.unseen import begin_before, old_before
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
+BEYOND: Final = float(np.log(2.0))  # on the log hazard
 _DAY = pd.Timedelta(days=1)
 _EPOCH = pd.Timestamp(0)
 
@@ -87,6 +89,8 @@ class _Slots:
     example : int array, (slot,), or None
         A calendar cell of the grid in the same season; None where no season is estimated.
     rush : int array, (slot,)
+    years : int
+        Calendar cells of two years.
     """
 
     ends: Floats
@@ -94,6 +98,7 @@ class _Slots:
     shortness: Floats
     example: Ints | None
     rush: Ints
+    years: int = 8
 
 
 def _slots(history: History, grid: Grid, ends: Floats, fiscal_year_start: int) -> _Slots:
@@ -110,7 +115,7 @@ def _slots(history: History, grid: Grid, ends: Floats, fiscal_year_start: int) -
         [(q.end + _DAY - _EPOCH) / _DAY for q in quarters_from(history.as_of, 12, fiscal_year_start)]
     )
     left = shortness(np.diff(np.append(0.0, last)), grid.unit)
-    return _Slots(ends, cell, left, example, rush_at(middle, grid, quarter_ends))
+    return _Slots(ends, cell, left, example, rush_at(middle, grid, quarter_ends), 8 if grid.unit == "Q" else 24)
 
 
 def _cell_number(day: pd.Timestamp, unit: str, fiscal_year_start: int) -> int:
@@ -133,10 +138,25 @@ def _path(
     past = posterior[f"{kind}_{old}shock"].to_numpy()[:, :, 1:]  # cell 0, before the window, has no shock
     common = scale_of(posterior, f"{kind}.shock") if not old else np.zeros(len(past))
     own = np.stack([scale_of(posterior, f"{kind}.{old or 'own_'}shock.{k}") for k in range(past.shape[1])], axis=1)
-    drawn = ahead(past, common, own, design.shortness, slots.shortness, design.memory[kind], rng)[:, :, slots.cell]
+    drawn = ahead(past, common, own, design.shortness, slots.shortness, design.memory[kind], rng)
+    drawn = bounded(drawn, past[:, :, -slots.years :])[:, :, slots.cell]
     if slots.example is None:
         return drawn
     return np.asarray(drawn + posterior[f"{kind}_{old}season"].to_numpy()[:, :, slots.example])
+
+
+def bounded(drawn: Floats, past: Floats) -> Floats:
+    """Return shocks ahead that go beyond those of the past by a factor of two on the hazard at most.
+
+    Where shocks are large (a campaign, a halt), the mean of their log-normal factor is that of its tail: quarters such
+    as nobody has seen would decide the forecast of thousands of old deals.
+
+    Parameters
+    ----------
+    drawn : float array, (sample, milestone, cell ahead)
+    past : float array, (sample, milestone, cell)
+    """
+    return np.clip(drawn, past.min(axis=2, keepdims=True) - BEYOND, past.max(axis=2, keepdims=True) + BEYOND)
 
 
 def _old(
