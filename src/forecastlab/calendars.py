@@ -27,7 +27,7 @@ from forecastlab.unseen import begin_before, old_before
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-BEYOND: Final = float(np.log(2.0))  # on the log hazard
+BEYOND: Final = float(np.log(2.0))  # the farthest a shock ahead goes beyond those of the newest two years
 _DAY = pd.Timedelta(days=1)
 _EPOCH = pd.Timestamp(0)
 
@@ -89,8 +89,8 @@ class _Slots:
     example : int array, (slot,), or None
         A calendar cell of the grid in the same season; None where no season is estimated.
     rush : int array, (slot,)
-    years : int
-        Calendar cells of two years.
+    two_years : int
+        So many calendar cells make two years.
     """
 
     ends: Floats
@@ -98,7 +98,7 @@ class _Slots:
     shortness: Floats
     example: Ints | None
     rush: Ints
-    years: int = 8
+    two_years: int = 8
 
 
 def _slots(history: History, grid: Grid, ends: Floats, fiscal_year_start: int) -> _Slots:
@@ -139,7 +139,7 @@ def _path(
     common = scale_of(posterior, f"{kind}.shock") if not old else np.zeros(len(past))
     own = np.stack([scale_of(posterior, f"{kind}.{old or 'own_'}shock.{k}") for k in range(past.shape[1])], axis=1)
     drawn = ahead(past, common, own, design.shortness, slots.shortness, design.memory[kind], rng)
-    drawn = bounded(drawn, past[:, :, -slots.years :])[:, :, slots.cell]
+    drawn = bounded(drawn, past[:, :, -slots.two_years :])[:, :, slots.cell]
     if slots.example is None:
         return drawn
     return np.asarray(drawn + posterior[f"{kind}_{old}season"].to_numpy()[:, :, slots.example])

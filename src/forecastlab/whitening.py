@@ -73,8 +73,8 @@ class Whitening:
 def choose_memory(design: Design, grid: Grid, entries: Entries, priors: Priors) -> dict[str, Blend]:
     """Return the memories of the shocks, blended by their evidence, for ``moved``, ``lost`` and ``arrival``.
 
-    A short history hardly tells how shocks last. The blend says no more than it knows, and changes little from one
-    week to the next, where the best single one would jump.
+    A short history hardly tells how shocks last, and the best single one of equals would be a lottery. What the blend
+    is worth, ``docs/model.md`` says: the bench does not decide.
 
     Parameters
     ----------
