@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from folders import COMPANY, with_line, write_company
 
-from forecastlab.config import BudgetLine, Milestone, read_company
+from forecastlab.config import BudgetLine, Decision, Milestone, Payment, read_company
 from forecastlab.schema import DataError, Fault
 
 MINIMAL = """\
@@ -50,6 +50,7 @@ def test_defaults_and_other_ways_to_write_a_label(tmp_path: Path) -> None:
     assert (company.currency, company.timezone, company.language) == ("EUR", "Europe/Paris", "fr")
     assert (company.fiscal_year_start, company.quarters, company.levels) == (1, 4, (0.5, 0.8, 0.95))
     assert (company.segments, company.budget) == ((), ())
+    assert (company.decision, company.payment) == (None, None)
     assert [m.label for m in company.milestones] == [
         {"fr": "First", "en": "First"},
         {"fr": "Deuxième", "en": "Deuxième"},
@@ -67,6 +68,42 @@ def test_months_and_quarters_without_end_are_periods(tmp_path: Path) -> None:
     text = COMPANY.replace('"2026Q4"', '"2026-10"').replace('"01"', '"10"')
     company = read_company(write_company(tmp_path, text))
     assert (company.budget[0].period, company.fiscal_year_start) == ("2026-10", 10)
+
+
+DECISION = """\
+[decision]
+over = 3
+under = 0.5
+"""
+PAYMENT = """\
+[payment]
+delay_days = [0, 45, 90]
+share = [0.3, 0.4, 0.3]
+opening = -2500.5
+instalments = false
+"""
+
+
+def test_costs_and_payment_are_read(tmp_path: Path) -> None:
+    company = read_company(write_company(tmp_path, COMPANY + DECISION + PAYMENT))
+    assert company.decision == Decision(over=3.0, under=0.5)
+    assert company.payment == Payment((0, 45, 90), (0.3, 0.4, 0.3), -2500.5, False)
+
+
+def test_payment_is_in_instalments_from_nothing_in_hand_unless_said(tmp_path: Path) -> None:
+    company = read_company(write_company(tmp_path, COMPANY + "[payment]\ndelay_days = [30]\nshare = [1]\n"))
+    assert company.payment == Payment((30,), (1.0,), 0.0, True)
+    assert company.decision is None
+
+
+@pytest.mark.parametrize(
+    "share", ["[0.333, 0.333, 0.334]", "[0.1, 0.2, 0.7]", "[0, 1, 0.0]", "[0.3333333, 0.3333333, 0.3333333]"]
+)
+def test_shares_that_add_up_but_for_rounding_are_taken(tmp_path: Path, share: str) -> None:
+    payment = PAYMENT.replace("[0.3, 0.4, 0.3]", share)
+    read = read_company(write_company(tmp_path, COMPANY + payment)).payment
+    assert read is not None
+    assert sum(read.share) == pytest.approx(1.0, abs=1e-6)
 
 
 REFUSED = [
@@ -103,12 +140,41 @@ REFUSED = [
     (24, "[forecast]\nlevels = [0.75]", "forecast.levels", "0.75", "Choose among"),
     (24, "[forecast]\nlevels = []", "forecast.levels", "[]", "Choose among"),
     (24, "[previsions]", "previsions", "{}", "Known here"),
+    (24, "[paiement]", "paiement", "{}", "Did you mean payment?"),
+    (24, "decision = 3", "budget.decision", "3", "Known here"),
+    (24, "[decision]\nunder = 1.0\nover = 0", "decision.over", "0", "above zero"),
+    (24, "[decision]\nover = 1.0\nunder = -1", "decision.under", "-1", "above zero"),
+    (24, '[decision]\nunder = 1.0\nover = "3"', "decision.over", "3", "over = 3.0"),
+    (24, "[decision]\nover = 1.0\nunder = inf", "decision.under", "inf", "under = 1.0"),
+    (24, "[decision]\nover = 1\nunder = 1\ncost = 4", "decision.cost", "4", "Known here: over, under"),
+    (24, "[payment]\nshare = [1.0]\ndelay_days = [-1]", "payment.delay_days", "-1", "whole days"),
+    (24, "[payment]\nshare = [1.0]\ndelay_days = [30.0]", "payment.delay_days", "30.0", "whole days"),
+    (24, "[payment]\nshare = [1.0]\ndelay_days = [9999]", "payment.delay_days", "9999", "0 to 3650"),
+    (24, "[payment]\nshare = [1.0]\ndelay_days = 30", "payment.delay_days", "30", "[0, 45, 90]"),
+    (24, "[payment]\nshare = [1.0]\ndelay_days = []", "payment.delay_days", "[]", "[0, 45, 90]"),
+    (24, "[payment]\nshare = [0.5, 0.5]\ndelay_days = [45, 0]", "payment.delay_days", "[45, 0]", "from short to long"),
+    (24, "[payment]\nshare = [0.5, 0.5]\ndelay_days = [45, 45]", "payment.delay_days", "[45, 45]", "each once"),
+    (24, "[payment]\ndelay_days = [0, 9]\nshare = [0.5, 0.4]", "payment.share", "[0.5, 0.4]", "as parts of 1"),
+    (24, "[payment]\ndelay_days = [0, 9]\nshare = [30, 70]", "payment.share", "[30, 70]", "as parts of 1"),
+    (24, "[payment]\ndelay_days = [0, 9]\nshare = [1.0]", "payment.share", "[1.0]", "one share for each delay"),
+    (24, "[payment]\ndelay_days = [0]\nshare = [0.5, 0.5]", "payment.share", "[0.5, 0.5]", "one share for each delay"),
+    (24, "[payment]\ndelay_days = [0, 9]\nshare = [-0.5, 1.5]", "payment.share", "-0.5", "from 0 to 1"),
+    (24, '[payment]\nshare = [1]\ndelay_days = [0]\nopening = "250 k€"', "payment.opening", "250 k€", "bare number"),
+    (24, "[payment]\nshare = [1]\ndelay_days = [0]\nopening = nan", "payment.opening", "nan", "bare number"),
+    (24, '[payment]\nshare = [1]\ndelay_days = [0]\ninstalments = "oui"', "payment.instalments", "oui", "true"),
+    (
+        24,
+        "[payment]\nshare = [1]\ndelay_days = [0]\ntresorerie = 1",
+        "payment.tresorerie",
+        "1",
+        "Did you mean opening?",
+    ),
 ]
 
 
 @pytest.mark.parametrize(("line", "written", "column", "value", "remedy"), REFUSED)
 def test_refused_with_its_place(tmp_path: Path, line: int, written: str, column: str, value: str, remedy: str) -> None:
-    found = [f for f in faults(tmp_path, with_line(COMPANY, line, written)) if f.column == column]
+    found = [f for f in faults(tmp_path, with_line(COMPANY, line, written)) if (f.column, f.value) == (column, value)]
     assert len(found) == 1
     last_line = line + written.count("\n")
     assert (found[0].file, found[0].line, found[0].value) == ("company.toml", last_line, value)
@@ -147,6 +213,36 @@ def test_every_fault_at_once_in_the_order_of_the_file(tmp_path: Path) -> None:
         (22, "budget.amount"),
         (24, "budget.extra"),
     ]
+
+
+def test_faults_of_costs_and_payment_come_at_once(tmp_path: Path) -> None:
+    found = faults(
+        tmp_path,
+        COMPANY + "[decision]\nover = 0\n[payment]\ndelay_days = [30, 10, 1.5]\nshare = [0.5, 0.4]\nopening = true\n",
+    )
+    assert [(f.line, f.column, f.problem) for f in found] == [
+        (24, "decision.under", "under is missing"),
+        (25, "decision.over", "this value is not allowed"),
+        (27, "payment.delay_days", "the delays do not increase"),
+        (27, "payment.delay_days", "this must be a whole number"),
+        (28, "payment.share", "the shares add up to 0.9 instead of 1"),
+        (28, "payment.share", "there are 2 shares for 3 delays"),
+        (29, "payment.opening", "this must be a number"),
+    ]
+
+
+@pytest.mark.parametrize("key", ["delay_days", "share"])
+def test_a_payment_needs_both_lists(tmp_path: Path, key: str) -> None:
+    text = "".join(row for row in PAYMENT.splitlines(keepends=True) if not row.startswith(key))
+    (fault,) = faults(tmp_path, COMPANY + text)
+    assert (fault.line, fault.column, fault.problem) == (24, f"payment.{key}", f"{key} is missing")
+
+
+@pytest.mark.parametrize("written", ["payment = 3", "[[payment]]\nshare = [1.0]\ndelay_days = [0]"])
+def test_payment_that_is_no_table(tmp_path: Path, written: str) -> None:
+    (fault,) = faults(tmp_path, written + "\n" + MINIMAL if "=" in written[:9] else MINIMAL + written)
+    assert fault.column == "payment"
+    assert "[payment]" in fault.remedy
 
 
 @pytest.mark.parametrize("count", [0, 1, 11])

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 from zoneinfo import available_timezones
@@ -17,7 +15,8 @@ from zoneinfo import available_timezones
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
 
-from forecastlab.companywords import AVAILABLE_LEVELS, fault_of, shown, syntax_fault
+from forecastlab.companyrules import across
+from forecastlab.companywords import AVAILABLE_LEVELS, fault_of, syntax_fault
 from forecastlab.periods import parse_period
 from forecastlab.schema import (
     COMPANY_FILE,
@@ -26,9 +25,9 @@ from forecastlab.schema import (
     LEVELS,
     Fault,
 )
-from forecastlab.tomllines import Place, line_of, lines_of
+from forecastlab.tomllines import lines_of
 
-MILESTONES_MIN, MILESTONES_MAX = 2, 10
+LONGEST_DELAY = 3650  # days; more is a slip of the pen
 
 
 # --- single values ------------------------------------------------------------------------------------------------
@@ -87,6 +86,9 @@ def _level(value: float) -> float:
 NotBlank = Annotated[str, AfterValidator(_not_blank)]
 Amount = Annotated[float, Field(ge=0)]
 Confidence = Annotated[float, Field(gt=0, lt=1)]
+Cost = Annotated[float, Field(gt=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Delay = Annotated[int, Field(ge=0, le=LONGEST_DELAY)]
 
 
 # --- tables -------------------------------------------------------------------------------------------------------
@@ -149,6 +151,22 @@ class ForecastTable(_Table):
     levels: Annotated[list[Annotated[float, AfterValidator(_level)]], Field(min_length=1)] = list(LEVELS)
 
 
+class DecisionTable(_Table):
+    """``[decision]``."""
+
+    over: Cost
+    under: Cost
+
+
+class PaymentTable(_Table):
+    """``[payment]``; that delays increase and shares add up is checked in ``companyrules``."""
+
+    delay_days: Annotated[list[Delay], Field(min_length=1)]
+    share: Annotated[list[Share], Field(min_length=1)]
+    opening: float = 0.0
+    instalments: bool = True
+
+
 class CompanyFile(_Table):
     """The whole of company.toml."""
 
@@ -157,6 +175,8 @@ class CompanyFile(_Table):
     segments: SegmentsTable = SegmentsTable()
     budget: list[BudgetTable] = []
     forecast: ForecastTable = ForecastTable()
+    decision: DecisionTable | None = None
+    payment: PaymentTable | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +213,7 @@ def parse(content: bytes) -> Parsed:
     except tomllib.TOMLDecodeError as error:
         return Parsed(None, faults=(*bom, syntax_fault(text, str(error))))
     lines = lines_of(text)
-    faults = [*_across(data, lines)]
+    faults = [*across(data, lines)]
     file, sections = None, {}
     try:
         file = CompanyFile.model_validate(data)
@@ -219,68 +239,6 @@ def _byte_order_mark() -> tuple[Fault, ...]:
     return (Fault(COMPANY_FILE, "the file starts with a byte order mark", remedy, 1),)
 
 
-# --- rules across tables ------------------------------------------------------------------------------------------
-def _across(data: dict[str, Any], lines: dict[Place, int]) -> Iterator[Fault]:
-    """Find what no single value shows: too few or too many milestones, and names given twice."""
-    milestones = data.get("milestone")
-    if isinstance(milestones, list):
-        keys = [table.get("key") if isinstance(table, dict) else None for table in milestones]
-        yield from _twice(keys, ("milestone",), "key", lines)
-        if len(milestones) < MILESTONES_MIN:
-            remedy = "Describe 2 to 10 [[milestone]] tables, in order; the signature itself (won) is implied."
-            yield _at(
-                ("milestone", 0),
-                "milestone",
-                "one milestone is too few",
-                remedy,
-                len(milestones),
-                lines,
-            )
-        if len(milestones) > MILESTONES_MAX:
-            remedy = "Keep the 2 to 10 milestones that change the chance to win; the others can be notes of events."
-            place = ("milestone", MILESTONES_MAX)
-            yield _at(
-                place,
-                "milestone",
-                "there are more than 10 milestones",
-                remedy,
-                len(milestones),
-                lines,
-            )
-    for table, key in (("segments", "columns"), ("forecast", "levels")):
-        values = data[table].get(key) if isinstance(data.get(table), dict) else None
-        if isinstance(values, list):
-            yield from _twice(values, (table, key), "", lines)
-
-
-def _twice(values: list[Any], place: Place, key: str, lines: dict[Place, int]) -> Iterator[Fault]:
-    seen: Counter[str] = Counter()
-    for number, value in enumerate(values):
-        seen[repr(value)] += 1
-        if value is not None and seen[repr(value)] == 2:
-            where = (*place, number, key) if key else (*place, number)
-            column = ".".join(str(part) for part in where if not isinstance(part, int))
-            yield _at(
-                where,
-                column,
-                "the same name is given twice",
-                "Give each one once.",
-                value,
-                lines,
-            )
-
-
-def _at(
-    place: Place,
-    column: str,
-    problem: str,
-    remedy: str,
-    value: object,
-    lines: dict[Place, int],
-) -> Fault:
-    return Fault(COMPANY_FILE, problem, remedy, line_of(place, lines), column, shown(value))
-
-
 def _keys_around(detail: ErrorDetails) -> list[str]:
     """Return the keys known in the table where pydantic found something."""
     tables: dict[str, type[BaseModel]] = {
@@ -291,6 +249,8 @@ def _keys_around(detail: ErrorDetails) -> list[str]:
         "segments": SegmentsTable,
         "budget": BudgetTable,
         "forecast": ForecastTable,
+        "decision": DecisionTable,
+        "payment": PaymentTable,
     }
     path = ".".join(part for part in detail["loc"][:-1] if isinstance(part, str))
     return list(tables[path].model_fields) if path in tables else []

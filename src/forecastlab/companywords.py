@@ -48,6 +48,14 @@ _REMEDIES = {
     "forecast": "Write a [forecast] table with quarters and levels, or leave it out.",
     "forecast.quarters": "Write a whole number from 1 to 8 without quotes.",
     "forecast.levels": "Choose among " + ", ".join(f"{level:g}" for level in AVAILABLE_LEVELS) + ": 0.8 is 80 %.",
+    "decision": "Write a [decision] table with over = 3.0 and under = 1.0, or leave it out.",
+    "decision.over": "Write what a euro committed costs that revenue does not cover, above zero: over = 3.0",
+    "decision.under": "Write what a euro of revenue costs that was left idle, above zero: under = 1.0",
+    "payment": "Write a [payment] table with delay_days = [0, 45, 90] and share = [0.3, 0.4, 0.3], or leave it out.",
+    "payment.delay_days": "List whole days from signature to payment, 0 to 3650, increasing: delay_days = [0, 45, 90].",
+    "payment.share": "List the share paid after each delay, each from 0 to 1, together 1: share = [0.3, 0.4, 0.3].",
+    "payment.opening": "Write the cash in hand on the as-of date as a bare number, negative if overdrawn: 250000",
+    "payment.instalments": "Write true where each contract is paid in these shares, false where it is paid at once.",
 }
 _FRENCH = dict(
     re.findall(
@@ -55,7 +63,9 @@ _FRENCH = dict(
         "nom:name société:company societe:company entreprise:company devise:currency monnaie:currency "
         "fuseau:timezone fuseau_horaire:timezone langue:language debut_exercice:fiscal_year_start "
         "etape:milestone jalon:milestone cle:key libelle:label preuve:evidence segment:segments colonnes:columns "
-        "montant:amount periode:period confiance:confidence prevision:forecast trimestres:quarters niveaux:levels",
+        "montant:amount periode:period confiance:confidence prevision:forecast trimestres:quarters niveaux:levels "
+        "paiement:payment delai:delay_days delais:delay_days part:share parts:share tresorerie:opening solde:opening "
+        "echelonne:instalments acomptes:instalments",
     )
 )
 

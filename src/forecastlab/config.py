@@ -30,8 +30,39 @@ class BudgetLine:
 
 
 @dataclass(frozen=True, slots=True)
+class Decision:
+    """What each euro costs that was committed and is not covered (``over``), or was left idle (``under``)."""
+
+    over: float
+    under: float
+
+
+@dataclass(frozen=True, slots=True)
+class Payment:
+    """When signed revenue arrives as cash.
+
+    Parameters
+    ----------
+    delay_days : tuple of int
+        Days from signature, increasing, not negative.
+    share : tuple of float
+        Paid after each delay; together 1.
+    opening : float
+        Cash in hand at the end of the as-of day.
+    instalments : bool
+        Every contract is paid in these shares; else each is paid at once, after one of these delays, and the shares
+        are their probabilities.
+    """
+
+    delay_days: tuple[int, ...]
+    share: tuple[float, ...]
+    opening: float = 0.0
+    instalments: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Company:
-    """One company's sales process, calendar and budget, as read from company.toml.
+    """One company's sales process, calendar, budget and payments, as read from company.toml.
 
     Parameters
     ----------
@@ -43,6 +74,10 @@ class Company:
         Fiscal quarters forecast after the current one.
     simulated : bool
         The folder holds a simulated company (it has a truth.json): said wherever it is shown.
+    decision : Decision, optional
+        None: no costs are stated.
+    payment : Payment, optional
+        None: nothing is known of payments.
     """
 
     folder: Path
@@ -57,6 +92,8 @@ class Company:
     quarters: int
     levels: tuple[float, ...]
     simulated: bool
+    decision: Decision | None = None
+    payment: Payment | None = None
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -177,4 +214,10 @@ def _company(file: companyfile.CompanyFile, folder: Path) -> Company:
         quarters=file.forecast.quarters,
         levels=tuple(sorted(file.forecast.levels)),
         simulated=(folder / TRUTH_FILE).is_file(),
+        decision=Decision(file.decision.over, file.decision.under) if file.decision else None,
+        payment=_payment(file.payment) if file.payment else None,
     )
+
+
+def _payment(table: companyfile.PaymentTable) -> Payment:
+    return Payment(tuple(table.delay_days), tuple(table.share), table.opening, table.instalments)
