@@ -142,6 +142,7 @@ def run_new(world: World, arrivals: np.ndarray, entry: np.ndarray, seed: int = 1
     out = walk.simulate_new(
         np.uint64(seed),
         np.broadcast_to(arrivals, (world.draws, arrivals.shape[-1])).astype(np.int64),
+        0.0,
         np.ones((world.draws, 1)),
         np.ascontiguousarray(np.broadcast_to(entry, (world.draws, len(entry)))),
         np.empty(0),

@@ -65,13 +65,15 @@ def calendars(
     int array, (sample, day)
         Deals that arrived before now and are not known yet (``unseen``).
     """
+    of_stages, of_old, of_before = rng.spawn(3)  # each with numbers of its own: how far one goes moves no other
     after = _slots(history, grid, ends[ends > 0], fiscal_year_start)
-    found = {kind: _calendar(kind, after, design, posterior, rng) for kind in STAGE}
+    streams = zip(STAGE, of_stages.spawn(len(STAGE)), strict=True)
+    found = {kind: _calendar(kind, after, design, posterior, stream) for kind, stream in streams}
     unseen = np.zeros((posterior.sizes["sample"], 0), dtype=np.int64)
     if delays is not None:
-        earlier, unseen = begin_before(delays, grid, design, posterior, ends[ends <= 0], rng)
+        earlier, unseen = begin_before(delays, grid, design, posterior, ends[ends <= 0], of_before)
         found = {kind: np.concatenate([earlier[kind], found[kind]], axis=2) for kind in STAGE}
-    return found, _old(after, grid, design, posterior, ends[ends <= 0], rng), unseen
+    return found, _old(after, grid, design, posterior, ends[ends <= 0], of_old), unseen
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,8 +170,8 @@ def _old(
         nobody = np.array([len(edges) + 1 for edges in grid.age_edges], dtype=np.int64)
         return nobody, *(np.ones((samples, len(nobody), 1)) for _ in STAGE)
     factors = []
-    for kind in STAGE:
-        path = _path(kind, "old_", slots, design, posterior, rng)
+    for kind, stream in zip(STAGE, rng.spawn(len(STAGE)), strict=True):
+        path = _path(kind, "old_", slots, design, posterior, stream)
         if len(before):
             path = np.concatenate([old_before(kind, grid, posterior, before), path], axis=2)
         factors.append(np.exp(np.clip(path, -40.0, 40.0)))

@@ -52,6 +52,8 @@ class Future:
     slot_ends : float array
     combos : int array, (combination, column)
         Level of each segment column, in the order of ``mix``.
+    since : float
+        Days since the weeks of ``arrivals`` began; 0 but for a future that is looked at from a later day (``bridge``).
     """
 
     world: tuple[Any, ...]
@@ -62,6 +64,7 @@ class Future:
     entry: Floats
     slot_ends: Floats
     combos: Ints
+    since: float = 0.0
 
 
 def slot_ends(
@@ -193,10 +196,13 @@ def _arrivals(
     own = scale_of(posterior, "arrival.arrival_shock")[:, None]
     future = np.ones(1 + -(-weeks // entries.block_weeks))
     none = np.zeros(len(own))  # nobody shares them
-    path = ahead(shocks[:, :, BLOCKS - met :], none, own, np.ones(met), future, memory, rng)[:, 0, 1:]
+    of_path, of_weeks, of_deals = rng.spawn(3)
+    path = ahead(shocks[:, :, BLOCKS - met :], none, own, np.ones(met), future, memory, of_path)[:, 0, 1:]
     level = table[:, BLOCKS - 1] - shocks[:, 0, -1]
     log_rate = level[:, None] + np.repeat(path, entries.block_weeks, axis=1)[:, :weeks]
     log_rate = log_rate + table[:, BLOCKS:] @ waves(middle).T
     shape = posterior["arrival_shape"].to_numpy()[:, None]
-    rate = rng.gamma(np.broadcast_to(shape, log_rate.shape)) / shape * np.exp(np.minimum(log_rate, 15.0))
-    return np.asarray(rng.poisson(rate), dtype=np.int64)
+    # week by week, so that a longer future begins with the same numbers
+    wave = of_weeks.gamma(np.broadcast_to(shape, log_rate.shape).T).T / shape
+    rate = wave * np.exp(np.minimum(log_rate, 15.0))
+    return np.ascontiguousarray(of_deals.poisson(rate.T).T, dtype=np.int64)

@@ -152,15 +152,16 @@ def ahead(
     weights, left = lasting(shortness, memory)
     persistence, share = (np.array(values) for values in zip(*memory.parts, strict=True))
     samples, k, _ = path.shape
-    shape = len(share) + 1, len(future), samples  # lasting parts, then the noise
-    shared = rng.standard_normal((*shape, 1)) * common[:, None]
-    fresh = np.moveaxis(shared + rng.standard_normal((*shape, k)) * own, 0, -1)
-    level = path @ weights.T + fresh[0, ..., :-1] @ _root_of(left).T
-    found = []
+    found, level = [], path @ weights.T
     for step, short in enumerate(future):
+        # cell by cell, so that a longer future begins with the same numbers; lasting parts, then the noise
+        shared = rng.standard_normal((len(share) + 1, samples, 1)) * common[:, None]
+        fresh = np.moveaxis(shared + rng.standard_normal((len(share) + 1, samples, k)) * own, 0, -1)
         if step:
-            level = persistence * level + np.sqrt(share * (1 - persistence**2)) * fresh[step, ..., :-1]
-        found.append(level.sum(axis=-1) + np.sqrt(memory.noise) * short * fresh[step, ..., -1])
+            level = persistence * level + np.sqrt(share * (1 - persistence**2)) * fresh[..., :-1]
+        else:
+            level = level + fresh[..., :-1] @ _root_of(left).T
+        found.append(level.sum(axis=-1) + np.sqrt(memory.noise) * short * fresh[..., -1])
     return np.stack(found, axis=2)
 
 

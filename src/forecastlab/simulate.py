@@ -92,7 +92,7 @@ def run(history: History, grid: Grid, segments: tuple[str, ...], future: Future,
         future.money,
     )
     rest = (future.mix, future.entry, grid.band_edges, levels, len(outputs), future.world, future.money)
-    new = walk.simulate_new(np.uint64(seed), future.arrivals, *rest)
+    new = walk.simulate_new(np.uint64(seed), future.arrivals, future.since, *rest)
     if future.unseen.size:
         new += walk.simulate_unseen(np.uint64(seed), future.unseen, *rest)
     return Draws(future.slot_ends, outputs, known, new)

@@ -196,19 +196,22 @@ def simulate_open(  # type: ignore[no-untyped-def]  # pragma: no cover
     return out
 
 
-def simulate_new(seed: np.uint64, arrivals: Any, *rest: Any) -> Any:
-    """Revenue and wins of deals that arrive later, so many in each week: (2, draw, slot, output)."""
-    return _simulate_arriving(seed, NEW_ROLE, 7.0, arrivals, *rest)
+def simulate_new(seed: np.uint64, arrivals: Any, since: float, *rest: Any) -> Any:
+    """Revenue and wins of deals that arrive later, so many in each week: (2, draw, slot, output).
+
+    The first week began ``since`` days ago; who would have arrived by now did not.
+    """
+    return _simulate_arriving(seed, NEW_ROLE, 7.0, arrivals, float(since), *rest)
 
 
 def simulate_unseen(seed: np.uint64, arrivals: Any, *rest: Any) -> Any:
     """Revenue and wins of deals that arrived unrecorded, so many on each day before now: (2, draw, slot, output)."""
-    return _simulate_arriving(seed, UNSEEN_ROLE, -1.0, arrivals, *rest)
+    return _simulate_arriving(seed, UNSEEN_ROLE, -1.0, arrivals, 0.0, *rest)
 
 
 @numba.njit(cache=True, parallel=True)
 def _simulate_arriving(  # type: ignore[no-untyped-def]  # pragma: no cover
-    seed, role, days, arrivals, mix, entry, band_edges, levels, n_out, world, money
+    seed, role, days, arrivals, since, mix, entry, band_edges, levels, n_out, world, money
 ):
     """Deals that arrive in spans of so many days from now on, or before now where that is negative."""
     draws, slots = world[1].shape[0], len(world[9])
@@ -220,8 +223,8 @@ def _simulate_arriving(  # type: ignore[no-untyped-def]  # pragma: no cover
             for i in range(arrivals[s, span]):
                 state = _start(seed, s, span * 10_000_000 + i, role)
                 state, u = _uniform(state)
-                t = days * (span + u)
-                if t >= horizon:
+                t = days * (span + u) - since
+                if t >= horizon or (t < 0.0 and since > 0.0):
                     continue
                 state, u = _uniform(state)
                 combo = min(np.searchsorted(mix[s], u), mix.shape[1] - 1)
@@ -273,6 +276,27 @@ def settled_within(  # type: ignore[no-untyped-def]  # pragma: no cover
             if t <= days:
                 state, u = _uniform(state)
                 out[0, s, i] = u < chance
+    return out
+
+
+@numba.njit(cache=True, parallel=True)
+def count_won(  # type: ignore[no-untyped-def]  # pragma: no cover
+    seed, keys, milestone, age, combo, amount, band, days, world
+):
+    """In how many draws each open deal is won within so many days, for several numbers of days: (days, deal).
+
+    The streams are those of ``simulate_open``, the fates those of ``settled_within``; deals are counted one by one, so
+    that no table of draws by deals is held.
+    """
+    out = np.zeros((len(days), len(keys)), dtype=np.int64)
+    for i in numba.prange(len(keys)):
+        late = 2.0 if np.isnan(amount[i]) else -1.0
+        since = _since(age[i], world)
+        for s in range(world[1].shape[0]):
+            start = _start(seed, s, keys[i], OPEN_ROLE)
+            _, t = walk(start, milestone[i], age[i] + since, since, combo[i], band[i], late, s, world)
+            for j in range(len(days)):
+                out[j, i] += t <= days[j]
     return out
 
 
