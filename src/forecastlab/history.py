@@ -103,7 +103,7 @@ def snapshot(tables: Tables, as_of: pd.Timestamp) -> History:
     as_of : pd.Timestamp
         A date; the only date that matters. Required, so that nothing downstream can look past it.
     """
-    known = _known(tables, as_of)
+    known = known_events(tables, as_of)
     unproven = _unproven(known, tables)
     used = _entering(_proving(known, tables))
     now = (as_of.normalize() + _DAY - _EPOCH) / _DAY
@@ -134,8 +134,20 @@ def snapshot(tables: Tables, as_of: pd.Timestamp) -> History:
     )
 
 
-def _known(tables: Tables, as_of: pd.Timestamp) -> pd.DataFrame:
-    """Rows recorded by the end of the day, in replay order, without deals deleted by then."""
+def known_events(tables: Tables, as_of: pd.Timestamp) -> pd.DataFrame:
+    """Return the rows recorded by the end of a day, in replay order, without deals deleted by then.
+
+    Parameters
+    ----------
+    tables : Tables
+    as_of : pd.Timestamp
+        A date.
+
+    Returns
+    -------
+    DataFrame
+        The columns of ``Tables.events`` and ``row``, the number of the row there.
+    """
     events = tables.events
     # In some zones a day begins at one o'clock, or has two midnights: the first one is meant.
     next_day = as_of.normalize() + _DAY

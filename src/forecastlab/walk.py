@@ -289,14 +289,15 @@ def count_won(  # type: ignore[no-untyped-def]  # pragma: no cover
     that no table of draws by deals is held.
     """
     out = np.zeros((len(days), len(keys)), dtype=np.int64)
-    for i in numba.prange(len(keys)):
-        late = 2.0 if np.isnan(amount[i]) else -1.0
-        since = _since(age[i], world)
+    for part in numba.prange((len(keys) + 63) // 64):  # a draw's hazards stay at hand for so many deals
         for s in range(world[1].shape[0]):
-            start = _start(seed, s, keys[i], OPEN_ROLE)
-            _, t = walk(start, milestone[i], age[i] + since, since, combo[i], band[i], late, s, world)
-            for j in range(len(days)):
-                out[j, i] += t <= days[j]
+            for i in range(64 * part, min(64 * (part + 1), len(keys))):
+                late = 2.0 if np.isnan(amount[i]) else -1.0
+                since = _since(age[i], world)
+                start = _start(seed, s, keys[i], OPEN_ROLE)
+                _, t = walk(start, milestone[i], age[i] + since, since, combo[i], band[i], late, s, world)
+                for j in range(len(days)):
+                    out[j, i] += t <= days[j]
     return out
 
 
