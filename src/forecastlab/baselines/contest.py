@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from typing import Final
 
@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits
 from forecastlab.baselines.averages import last_three_months, run_rate, seasonal_naive
 from forecastlab.baselines.boosting import gbm_snapshot
 from forecastlab.baselines.intervals import Answer, with_past_errors
-from forecastlab.baselines.origins import KINDS, Ask, Chain, chain_of, kind_of
+from forecastlab.baselines.origins import KINDS, Ask, Chain, Kind, chain_of, kind_of
 from forecastlab.baselines.people import salespeople
 from forecastlab.baselines.smoothing import ets
 from forecastlab.baselines.summary import Snapshot
@@ -40,8 +40,14 @@ Competitor = Callable[[Chain, Ask], Answer]
 
 # Sums must not depend on the number of threads.
 @threadpool_limits.wrap(limits=1)  # type: ignore[untyped-decorator]
-def compete(tables: Tables, as_of: pd.Timestamp, snapshots: Mapping[pd.Timestamp, Snapshot]) -> pd.DataFrame:
-    """Return every competitor's forecast of one origin.
+def compete(
+    tables: Tables,
+    as_of: pd.Timestamp,
+    snapshots: Mapping[pd.Timestamp, Snapshot],
+    names: Collection[str] = NAMES,
+    kinds: Collection[Kind] = KINDS,
+) -> pd.DataFrame:
+    """Return the competitors' forecasts of one origin.
 
     Parameters
     ----------
@@ -52,6 +58,10 @@ def compete(tables: Tables, as_of: pd.Timestamp, snapshots: Mapping[pd.Timestamp
     snapshots : mapping of date to Snapshot
         Those of ``origins.needed_dates``, the origin's own at least; a pseudo-origin that is missing is not learned
         from.
+    names : collection of str
+        The competitors asked, of ``NAMES``; default: all.
+    kinds : collection of str
+        Kinds of period; default: all.
 
     Returns
     -------
@@ -62,9 +72,9 @@ def compete(tables: Tables, as_of: pd.Timestamp, snapshots: Mapping[pd.Timestamp
     """
     company = tables.company
     periods = forecast_periods(company, as_of)
-    field = _field(tables.rep_forecasts)
+    field = {name: compute for name, compute in _field(tables.rep_forecasts).items() if name in names}
     found = []
-    for kind in KINDS:
+    for kind in kinds:
         asked = [period for period in periods if kind_of(period) == kind]
         ask = Ask(kind, len(asked), company.fiscal_year_start)
         chain = chain_of(as_of, kind, snapshots)
