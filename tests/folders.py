@@ -55,6 +55,7 @@ def write_company(
     deals: str | bytes | None = DEALS,
     events: str | bytes | None = EVENTS,
     rep_forecasts: str | bytes | None = None,
+    review: str | bytes | None = None,
 ) -> Path:
     """Write the files of a company folder (None leaves one out) byte by byte and return the folder."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -63,6 +64,7 @@ def write_company(
         "deals.csv": deals,
         "events.csv": events,
         "rep_forecasts.csv": rep_forecasts,
+        "review.csv": review,
     }
     for name, text in texts.items():
         if text is not None:

@@ -13,7 +13,7 @@ def test_event_kinds() -> None:
 
 
 def test_columns_of_the_company_folder() -> None:
-    assert schema.DEAL_COLUMNS == ("deal_id", "name", "account", "owner", "currency")
+    assert schema.DEAL_COLUMNS == ("deal_id", "name", "account", "owner", "team", "currency")
     assert schema.EVENT_COLUMNS == (
         "deal_id", "event", "milestone", "occurred_at", "recorded_at", "amount", "evidence", "note", "seq",
     )  # fmt: skip
@@ -25,6 +25,7 @@ def test_columns_of_the_company_folder() -> None:
 def test_files_of_a_company_folder_and_of_a_run() -> None:
     assert schema.COMPANY_FILE == "company.toml"
     assert (schema.DEALS, schema.EVENTS, schema.REP_FORECASTS) == ("deals", "events", "rep_forecasts")
+    assert schema.REVIEW == "review"
     assert (schema.RUNS_FOLDER, schema.TRUTH_FILE) == ("runs", "truth.json")
     assert schema.FORECAST_FILE == "forecast.parquet"
     assert schema.POSTERIOR_FILE == "posterior.nc"

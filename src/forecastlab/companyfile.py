@@ -23,6 +23,7 @@ from forecastlab.schema import (
     DEAL_COLUMNS,
     EVENT_KINDS,
     LEVELS,
+    TEAM,
     Fault,
 )
 from forecastlab.tomllines import lines_of
@@ -50,7 +51,7 @@ def _key(value: str) -> str:
 
 
 def _segment_column(value: str) -> str:
-    if value in DEAL_COLUMNS:
+    if value in DEAL_COLUMNS and value != TEAM:
         raise _refuse("this column of deals has a meaning of its own and cannot be a segment")
     if not value or value != value.strip() or "=" in value:
         raise _refuse("a segment column has a name without '=' and without spaces around it")

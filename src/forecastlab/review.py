@@ -8,7 +8,7 @@ of the model: what past forecasts taught (``recalibration``) corrects sums of re
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -19,13 +19,15 @@ from forecastlab import walk
 from forecastlab.future import Future
 from forecastlab.history import History, known_events
 from forecastlab.periods import next_12_months, quarters_from
-from forecastlab.pipeline import Prepared, Projection
 from forecastlab.results import REVIEW_COLUMNS
 from forecastlab.rules import NO_SEGMENT
 from forecastlab.silence import gaps_between_events, usual_gaps
 from forecastlab.simulate import combinations_of, deal_keys
 from forecastlab.stays import Stays, build_stays
 from forecastlab.tables import Tables
+
+if TYPE_CHECKING:  # the line of the weekly run may call this module
+    from forecastlab.pipeline import Prepared, Projection
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

@@ -48,6 +48,7 @@ _FRENCH_COLUMNS = {
     "saisi_le": "recorded_at", "enregistre_le": "recorded_at", "montant": "amount", "preuve": "evidence",
     "ordre": "seq", "commentaire": "note", "periode": "period", "période": "period", "probabilite": "probability",
     "probabilité": "probability", "commercial": "owner", "client": "account", "nom": "name", "devise": "currency",
+    "qui": "who", "auteur": "who", "décision": "decision",
 }
 # fmt: on
 # fmt: off
@@ -104,7 +105,7 @@ def deals(raw: RawTable, premises: Premises) -> Checked:
             table[name], wrong = text(raw, name)
             found += wrong
     if "deal_id" in table:
-        found += _identifiers(table["deal_id"])
+        found += identifiers(table["deal_id"])
         again = table["deal_id"].notna() & table["deal_id"].duplicated()
         found += finding(again, "deal_id", "this deal_id stands on an earlier row too", "Keep one row a deal.")
     if "currency" in table and premises.currency is not None:
@@ -121,7 +122,8 @@ def deals(raw: RawTable, premises: Premises) -> Checked:
     return pd.DataFrame(table), found
 
 
-def _identifiers(ids: pd.Series) -> list[Finding]:
+def identifiers(ids: pd.Series) -> list[Finding]:
+    """Return a finding for the rows whose deal_id is empty or has spaces around it."""
     found = finding(ids.isna(), "deal_id", "the deal_id is empty", "Give every row the identifier of its deal.")
     padded = ids.notna() & (ids != ids.str.strip())
     return found + finding(padded, "deal_id", "there are spaces around the deal_id", "Delete the spaces.")
@@ -224,7 +226,7 @@ def _event_rules(raw: RawTable, table: pd.DataFrame, premises: Premises, deal_id
     """Check what joins several columns, or events and deals."""
     found: list[Finding] = []
     if "deal_id" in raw.columns:
-        found += _identifiers(table["deal_id"])
+        found += identifiers(table["deal_id"])
     if "deal_id" in raw.columns and deal_ids is not None:
         stray = table["deal_id"].notna() & ~member(table["deal_id"].str.strip(), deal_ids.str.strip())
         remedy = "Add the deal to the table of deals, or correct the deal_id."

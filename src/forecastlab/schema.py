@@ -15,6 +15,7 @@ COMPANY_FILE: Final = "company.toml"
 DEALS: Final = "deals"
 EVENTS: Final = "events"
 REP_FORECASTS: Final = "rep_forecasts"
+REVIEW: Final = "review"  # what managers noted in the weekly review
 RUNS_FOLDER: Final = "runs"
 TRUTH_FILE: Final = "truth.json"  # beside simulated companies only: the parameters they were drawn from
 FORECAST_FILE: Final = "forecast.parquet"
@@ -38,7 +39,8 @@ AMOUNT: Final = "amount"
 DELETED: Final = "deleted"
 EVENT_KINDS: Final = (MILESTONE, RETRACTED, WON, LOST, REOPENED, AMOUNT, DELETED)
 
-DEAL_COLUMNS: Final = ("deal_id", "name", "account", "owner", "currency")
+TEAM: Final = "team"
+DEAL_COLUMNS: Final = ("deal_id", "name", "account", "owner", TEAM, "currency")
 EVENT_COLUMNS: Final = (
     "deal_id",
     "event",

@@ -1,4 +1,4 @@
-"""A company folder to checked tables: deals, events and the salespeople's forecasts, or every fault at once.
+"""A company folder to checked tables, or every fault at once: deals, events, salespeople's forecasts, managers' notes.
 
 Words
 -----
@@ -20,11 +20,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from forecastlab import doubts, reprules, rules
+from forecastlab import doubts, reprules, reviewnotes, rules
 from forecastlab.columns import Finding, placed
 from forecastlab.config import Company, Premises, parse_company, read_company_file
 from forecastlab.reading import RawTable, read_csv, read_parquet
-from forecastlab.schema import COMPANY_FILE, DEALS, EVENTS, REP_FORECASTS, DataError, Fault
+from forecastlab.schema import COMPANY_FILE, DEALS, EVENTS, REP_FORECASTS, REVIEW, DataError, Fault
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +35,8 @@ class Tables:
     ----------
     company : Company
     deals : DataFrame
-        One row a deal in file order: ``deal_id``, those of ``name, account, owner, currency`` that the file has, and
-        one str column a segment, missing values as ``(none)``.
+        One row a deal in file order: ``deal_id``, those of ``name, account, owner, team, currency`` that the file has,
+        and one str column a segment, missing values as ``(none)``.
     events : DataFrame
         One row an event in file order: ``deal_id, event, milestone, occurred_at, recorded_at, recorded_known,
         date_only, amount, evidence, note, seq``. Times are datetime64[us] in the company's zone; a missing
@@ -47,6 +47,9 @@ class Tables:
         What the run goes on with but says aloud.
     sources : dict of str to str
         SHA-256 (hex) of every file read, by its name in the folder.
+    notes : DataFrame or None
+        What managers noted in the weekly review, in file order: ``results.NOTE_COLUMNS``. Shown and never computed
+        with; None where there is no such file.
     """
 
     company: Company
@@ -55,6 +58,7 @@ class Tables:
     rep_forecasts: pd.DataFrame | None
     doubts: tuple[Fault, ...]
     sources: dict[str, str]
+    notes: pd.DataFrame | None = None
 
 
 @dataclass(slots=True)
@@ -69,6 +73,7 @@ class _Reading:
     deals: pd.DataFrame | None = None
     events: pd.DataFrame | None = None
     rep_forecasts: pd.DataFrame | None = None
+    notes: pd.DataFrame | None = None
 
 
 def read_tables(folder: Path) -> Tables:
@@ -77,12 +82,13 @@ def read_tables(folder: Path) -> Tables:
     Raises
     ------
     DataError
-        With every fault of company.toml, deals, events and rep_forecasts, each with file, line, column and remedy.
+        With every fault of company.toml and of the tables, each with file, line, column and remedy.
     """
     read = _read(folder)
     if read.faults or read.company is None or read.deals is None or read.events is None:
         raise DataError(tuple(read.faults))
-    return Tables(read.company, read.deals, read.events, read.rep_forecasts, tuple(read.doubts), read.sources)
+    doubted = tuple(read.doubts)
+    return Tables(read.company, read.deals, read.events, read.rep_forecasts, doubted, read.sources, read.notes)
 
 
 def check(folder: Path) -> tuple[Fault, ...]:
@@ -105,7 +111,7 @@ def _read(folder: Path) -> _Reading:
     if isinstance(content, bytes):
         read.sources[COMPANY_FILE] = hashlib.sha256(content).hexdigest()
     raw_deals, raw_events = (_raw(read, name, ("csv", "parquet")) for name in (DEALS, EVENTS))
-    raw_reps = _raw(read, REP_FORECASTS, ("csv",), required=False)
+    raw_reps, raw_notes = (_raw(read, name, ("csv",), required=False) for name in (REP_FORECASTS, REVIEW))
     ids: pd.Series | None = None
     if raw_deals is not None:
         read.deals, found = rules.deals(raw_deals, premises)
@@ -118,6 +124,9 @@ def _read(folder: Path) -> _Reading:
     if raw_reps is not None:
         read.rep_forecasts, found = reprules.rep_forecasts(raw_reps, premises, ids)
         read.faults += placed(raw_reps, found)
+    if raw_notes is not None:
+        read.notes, found = reviewnotes.read_notes(raw_notes, premises, ids)
+        read.faults += placed(raw_notes, found)
     if not read.faults and raw_deals is not None and raw_events is not None:
         read.doubts += _doubts(read, raw_deals, raw_events, premises, ambiguous)
     return read

@@ -164,6 +164,7 @@ def known_by(tables: Tables, day: pd.Timestamp) -> Tables:
         rep_forecasts=said if said is not None and len(said) else None,  # none yet is no table: one may come later
         doubts=(),
         sources={},
+        notes=None,
     )
 
 
