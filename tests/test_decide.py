@@ -1,13 +1,20 @@
-"""Budget lines against draws: joint cover in file order, periods outside, verdicts."""
+"""Budget lines against draws: joint cover in file order, periods outside, verdicts; the amount that costs least."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
-from worlds import company, history, line
+from hypothesis import given
+from hypothesis import strategies as st
+from worlds import company, draws_by_hand, history, line
 
-from forecastlab.config import BudgetLine
-from forecastlab.decide import budget_table, outside
+from forecastlab.config import BudgetLine, Decision
+from forecastlab.decide import budget_table, commitment_table, expected_cost, outside
+from forecastlab.forecast import period_draws
+from forecastlab.periods import parse_period
+from forecastlab.results import COMMITMENT_COLUMNS
 from forecastlab.simulate import Draws
 
 # As of 2026-11-10: the slot ends with the year, and with the first quarter of 2027.
@@ -110,3 +117,80 @@ def test_a_company_without_budget_has_an_empty_table_with_its_columns() -> None:
     assert found.columns.tolist() == [
         "label", "period", "amount", "confidence", "probability", "covered", "gap", "verdict",
     ]  # fmt: skip
+
+
+def test_lines_are_judged_by_joint_draws_not_one_by_one() -> None:
+    """Each line alone is covered in 90 draws of a hundred; both together only in 80."""
+    first, second = _table(EVEN, line(11.0), line(10.0))
+    assert (first["probability"], second["probability"]) == (0.9, 0.8)
+    (alone,) = _table(EVEN, line(10.0))
+    assert alone["probability"] == 0.91
+
+
+# --- how much to commit ---------------------------------------------------------------------------------------------
+def _commitments(
+    draws: Draws, over: float, under: float, wins: list[tuple[str, float, str]] | None = None, **changes: Any
+) -> list[dict[str, Any]]:
+    firm = company(decision=Decision(over, under), **changes)
+    found = commitment_table(draws, history(wins), firm)
+    assert tuple(found.columns) == COMMITMENT_COLUMNS
+    return found.to_dict("records")
+
+
+def test_a_company_without_costs_has_no_commitments() -> None:
+    found = commitment_table(EVEN, history(), company(budget=(line(5.0),)))
+    assert (len(found), tuple(found.columns)) == (0, COMMITMENT_COLUMNS)
+
+
+def test_three_to_one_commits_what_three_draws_in_four_reach() -> None:
+    """Of 1 to 100, 25: 24 draws are short of it by 12.5 in the mean, 75 leave 38 idle."""
+    now, following = _commitments(EVEN, 3.0, 1.0)
+    assert (now["period"], now["quantile"], now["commit"]) == ("2026Q4", 0.25, 25.0)
+    assert now["cost"] == pytest.approx((3 * sum(range(1, 25)) + sum(range(1, 76))) / 100)
+    assert (following["period"], following["commit"], following["cost"]) == ("2027Q1", 0.0, 0.0)
+    assert np.isnan([now["planned"], now["planned_cost"], following["planned"]]).all()
+
+
+def test_what_is_planned_costs_what_it_costs() -> None:
+    lines = (line(40.0), line(10.0), line(7.0, "2026-11"), line(900.0, "2026Q3"), line(1.0, "2027-02"))
+    now, following = _commitments(EVEN, 3.0, 1.0, budget=lines)
+    assert (now["planned"], following["planned"]) == (57.0, 1.0)
+    assert now["planned_cost"] == pytest.approx((3 * sum(range(1, 57)) + sum(range(1, 44))) / 100)
+    assert following["planned_cost"] == 3.0
+
+
+def test_what_is_signed_already_is_part_of_what_to_commit() -> None:
+    wins = [("2026-10-01", 1000.0, "north"), ("2026-09-30", 900.0, "north")]
+    now, _ = _commitments(EVEN, 3.0, 1.0, wins)
+    assert now["commit"] == 1025.0
+
+
+def test_quarters_of_a_fiscal_year_from_february() -> None:
+    """The current one is November to January, 2027Q4; draws to the end of March do not hold the next."""
+    ends = np.array([82.0, 141.0])
+    draws = Draws(ends, ("all",), _draws(np.arange(1.0, 101.0)).open, np.zeros((2, 100, 2, 1)))
+    wins = [("2026-10-31", 50.0, "north"), ("2026-11-01", 7.0, "north")]
+    (row,) = _commitments(
+        draws, 1.0, 1.0, wins, fiscal_year_start=2, budget=(line(3.0, "2027-01"), line(4.0, "2027Q4"))
+    )
+    assert (row["period"], row["commit"], row["planned"]) == ("2027Q4", 57.0, 7.0)
+
+
+@given(st.floats(0.01, 100), st.floats(0.01, 100), st.integers(0, 10**6), st.integers(1, 60))
+def test_no_amount_costs_less(over: float, under: float, seed: int, size: int) -> None:
+    draws = draws_by_hand(ENDS, size, seed)
+    for row in _commitments(draws, over, under, budget=(line(9000.0), line(20000.0, "2027Q1"))):
+        period = parse_period(row["period"])
+        revenue = period_draws(draws, history(), company(), period)["total"][0, :, 0]
+        costs = Decision(over, under)
+        assert row["cost"] == pytest.approx(expected_cost(row["commit"], revenue, costs))
+        others = [expected_cost(float(amount), revenue, costs) for amount in (*revenue, 0.0, revenue.mean())]
+        assert row["cost"] <= min(others) * (1 + 1e-9) + 1e-9
+        assert row["cost"] <= row["planned_cost"] * (1 + 1e-9) + 1e-9
+
+
+@given(st.floats(0.01, 100), st.floats(0.01, 100), st.floats(1.0, 20.0))
+def test_dearer_overspending_never_commits_more(over: float, under: float, dearer: float) -> None:
+    draws = draws_by_hand(ENDS, 200)
+    plain, careful = (_commitments(draws, cost, under) for cost in (over, over * dearer))
+    assert all(c["commit"] <= p["commit"] for c, p in zip(careful, plain, strict=True))
