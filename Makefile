@@ -15,7 +15,7 @@ ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 NUMBA_N
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_NO_INPUT := 1
 
-.PHONY: help install weekly backtest check-model calibrate oracle ablation lab test check format lock clean
+.PHONY: help install weekly review backtest check-model calibrate oracle ablation lab test check format lock clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
@@ -39,6 +39,9 @@ install:  ## install everything into .venv (the other commands do it when needed
 
 weekly: install  ## forecast: make weekly [COMPANY=folder] [OPTIONS="--as-of 2026-09-25"]
 	@$(BIN)/forecastlab weekly "$(COMPANY)" $(OPTIONS)
+
+review: install  ## deals to talk about this week: make review [COMPANY=folder] [OPTIONS="--as-of 2026-09-25"]
+	@$(BIN)/forecastlab review "$(COMPANY)" $(OPTIONS)
 
 backtest: install  ## past forecasts held against what came: make backtest [COMPANY=folder] [SPAN="--first ..."]
 	@$(BIN)/forecastlab backtest "$(COMPANY)" $(SPAN) $(OPTIONS)

@@ -26,6 +26,7 @@ def test_files_of_a_company_folder_and_of_a_run() -> None:
     assert schema.COMPANY_FILE == "company.toml"
     assert (schema.DEALS, schema.EVENTS, schema.REP_FORECASTS) == ("deals", "events", "rep_forecasts")
     assert schema.REVIEW == "review"
+    assert schema.REVIEW_NOTEBOOK == "pipeline_review.ipynb"
     assert (schema.RUNS_FOLDER, schema.TRUTH_FILE) == ("runs", "truth.json")
     assert schema.FORECAST_FILE == "forecast.parquet"
     assert schema.POSTERIOR_FILE == "posterior.nc"

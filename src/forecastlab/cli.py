@@ -1,4 +1,4 @@
-"""The command line: the weekly run, the back-test, and the check of a company folder.
+"""The command line: the weekly run, the weekly review, the back-test, and the check of a company folder.
 
 Exit status: 0 done, 1 the data or the model refused, 2 wrong usage, 130 interrupted. What a user can cause ends with a
 message, never with a traceback. Results go to standard output, progress and errors to standard error.
@@ -105,6 +105,36 @@ def weekly(
         for sentence in published.sentences:
             print(sentence)
         print(published.report)
+
+
+@app.command()
+def review(
+    company: Company,
+    as_of: Annotated[
+        str | None,
+        typer.Option(metavar="DATE", help="Review with what was known on this day. Default: the newest record."),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="The folder of the weekly runs, for its reviews too. Default: COMPANY/runs."),
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, max=2**32 - 1, help="Seed of the weekly run. Default: the notebook's.")
+    ] = None,
+    language: Annotated[
+        Language | None, typer.Option(help="Language of the milestones. Default: the company's.")
+    ] = None,
+) -> None:
+    """List the open deals to talk about in the weekly review, and what each would move: a notebook to open."""
+    with _saying_errors():
+        from forecastlab import reviewrun, weeklyrun
+        from forecastlab.progress import showing_progress
+
+        request = weeklyrun.read_request(company, as_of, out, seed, language.value if language else None)
+        for line in weeklyrun.announcements(request):
+            print(line, file=sys.stderr)
+        with showing_progress() as on_stage:
+            print(reviewrun.publish(request, on_stage))
 
 
 @app.command()

@@ -1,7 +1,7 @@
 """The rules for review.csv: what managers noted and decided in the weekly review, shown beside the list and kept.
 
-It never enters the model: an opinion about a deal is no fact about it. A fact that came up in the meeting is an event and
-belongs to the events.
+It never enters the model: an opinion about a deal is no fact about it. A fact that came up in the meeting is an event
+and belongs to the events.
 """
 
 from __future__ import annotations
