@@ -10,11 +10,13 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from forecastlab.config import BudgetLine, Company, Milestone
+from forecastlab.config import BudgetLine, Company, Decision, Milestone, Payment
 from forecastlab.periods import Period, months_from, next_12_months, quarters_before, quarters_from
 from forecastlab.results import Doubt, Results
 from forecastlab.schema import ALL, FORECAST_COLUMNS, QUANTILES
 from forecastlab.yearago import COLUMNS as CHANGE_COLUMNS
+
+from . import fakeweek
 
 AS_OF = pd.Timestamp("2026-09-25")
 SHARES = {
@@ -49,18 +51,20 @@ def company(language: Literal["fr", "en"] = "fr", **changes: object) -> Company:
         quarters=4,
         levels=(0.5, 0.8, 0.95),
         simulated=False,
+        decision=Decision(over=3.0, under=1.0),
+        payment=Payment(delay_days=(0, 45, 90), share=(0.3, 0.4, 0.3), opening=250_000.0),
     )
     return replace(base, **changes)  # type: ignore[arg-type]
 
 
 def results(language: Literal["fr", "en"] = "fr", scale: float = 1.0, **changes: object) -> Results:
     """Return a run of the made-up company; ``scale`` multiplies every amount."""
-    firm = company(language)
+    firm, forecast, actuals, budget = company(language), _forecast(scale), _actuals(scale), _budget(scale)
     base = Results(
         company=firm,
         as_of=AS_OF,
-        forecast=_forecast(scale),
-        actuals=_actuals(scale),
+        forecast=forecast,
+        actuals=actuals,
         milestones=_milestones(),
         changes=_changes(),
         worth=_worth(scale),
@@ -73,7 +77,7 @@ def results(language: Literal["fr", "en"] = "fr", scale: float = 1.0, **changes:
                 "proven_share": [np.nan, 0.81, np.nan, 0.94],
             }
         ),
-        budget=_budget(scale),
+        budget=budget,
         gates=pd.DataFrame(
             {
                 "gate": ["r_hat", "ess_bulk", "ess_tail", "divergences", "e_bfmi"],
@@ -84,8 +88,28 @@ def results(language: Literal["fr", "en"] = "fr", scale: float = 1.0, **changes:
         ),
         doubts=DOUBTS,
         status="ok",
+        commitments=fakeweek.commitments(forecast, budget),
+        cash=fakeweek.cash(AS_OF, scale),
+        bridge=fakeweek.bridge(forecast),
+        previous=AS_OF - pd.Timedelta(days=7),
+        review=fakeweek.review(firm.keys, scale),
+        notes=fakeweek.notes(AS_OF),
+        record=fakeweek.record(actuals, AS_OF),
+        record_scores=fakeweek.record_scores(scale),
+        record_source="published",
     )
     return replace(base, **changes)  # type: ignore[arg-type]
+
+
+def first_week(language: Literal["fr", "en"] = "fr", **changes: object) -> Results:
+    """Return the same run as the first one of a company that has set and recorded nothing yet."""
+    base = results(language)
+    bare = {
+        name: getattr(base, name).iloc[:0]
+        for name in ("commitments", "cash", "bridge", "review", "notes", "record", "record_scores")
+    }
+    firm = company(language, decision=None, payment=None)
+    return replace(base, **bare, company=firm, previous=None, record_source="", **changes)  # type: ignore[arg-type]
 
 
 DOUBTS = (

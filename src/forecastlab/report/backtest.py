@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from forecastlab.backtest.results import Backtest
 from forecastlab.report import backfan, backfigures, backstories, backtables, backverdict, backwords
 from forecastlab.report.backcases import fan, judged_kind, own_cases
-from forecastlab.report.html import page, pictures
+from forecastlab.report.pages import page, pictures
 from forecastlab.report.tables import Table
 from forecastlab.report.wording import Wording, joined, load
 

@@ -1,11 +1,11 @@
-"""The two figures of the report: the forecast by quarter, and what becomes of deals by milestone.
+"""The picture of the report, the forecast by quarter, and what all its figures share.
 
-Each is a plain ``matplotlib.figure.Figure``, made without pyplot, for the page (``svg.inline_svg``) and the notebook.
+Each figure is a plain ``matplotlib.figure.Figure``, made without pyplot, for the page (``svg.inline_svg``) and the
+notebook.
 """
 
 from __future__ import annotations
 
-import math
 import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,13 +22,12 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from forecastlab.report import palette
-from forecastlab.report.numbers import MEDIAN, Numbers, numbers
+from forecastlab.report.numbers import MEDIAN, Numbers, forecast_at_start, numbers
+from forecastlab.report.sentence import hypothetical
 from forecastlab.report.tables import quarter_unit
 from forecastlab.report.wording import Unit, Wording, load
 from forecastlab.results import Results
-from forecastlab.schema import ALL
 
-MOST_ROWS: Final = 64  # of the milestone figure; beyond, the groups are in the table only
 _STYLE: Final[dict[Any, Any]] = {  # typed loosely: matplotlib's own keys are literals
     "font.family": "sans-serif",
     "text.color": palette.INK,
@@ -60,6 +59,8 @@ class _Picture:
 def forecast_figure(results: Results, language: str | None = None, narrow: bool = False) -> Figure:
     """Return the picture of the quarters: past revenue, then signed, open and new with the intervals of the total.
 
+    Beside a past quarter stands what had been forecast for it, by the forecast made nearest to its first day.
+
     Parameters
     ----------
     results : Results
@@ -74,36 +75,15 @@ def forecast_figure(results: Results, language: str | None = None, narrow: bool 
     with canvas((3.5, 4.6) if narrow else (7.6, 3.3), 8.0 if narrow else 7.5) as figure:
         axes = figure.add_subplot()
         picture = _Picture(axes, found, unit, wording, tuple(sorted(results.company.levels, reverse=True)))
-        _draw_past(picture, past)
+        _draw_past(picture, past, forecast_at_start(results))
         _draw_sources(picture, len(past))
-        _draw_intervals(picture, len(past))
+        for slot, period in enumerate(found.quarters, start=len(past)):
+            ends = [found.interval(period.name, level) for level in picture.levels]
+            _draw_total(picture, slot, ends, found.quantile(period.name, MEDIAN))
         budget = _draw_budget(picture, results.budget, len(past))
         _finish_forecast(picture, past)
         _forecast_legend(picture, figure, budget, len(past) > 0, narrow)
-    return figure
-
-
-def milestone_figure(results: Results, language: str | None = None, narrow: bool = False) -> Figure:
-    """Return the chance to be won and the days to signature of every milestone, for all deals and by group.
-
-    Parameters
-    ----------
-    results : Results
-    language : {"fr", "en"}, optional
-        Default: the company's.
-    narrow : bool
-        Laid out for a telephone.
-    """
-    wording, found = load(language or results.company.language), numbers(results)
-    rows = _milestone_rows(results, found, wording, longest=18 if narrow else 32)
-    height = 0.8 + 0.155 * len(rows)
-    with canvas((3.5 if narrow else 7.6, height), 7.5) as figure:
-        chance, days = figure.subplots(1, 2, sharey=True)
-        for place, (key, segment, _label) in enumerate(rows):
-            if segment is not None:
-                _draw_chance(chance, found, place, key, segment)
-                _draw_days(days, found, place, key, segment)
-        _finish_milestones(chance, days, rows, wording, narrow)
+        mark(figure, results, wording)
     return figure
 
 
@@ -114,10 +94,29 @@ def canvas(size: tuple[float, float], font_size: float) -> Iterator[Figure]:
         yield Figure(figsize=size, layout="constrained", facecolor=palette.PAPER)
 
 
+def mark(figure: Figure, results: Results, wording: Wording) -> None:
+    """Write into the figure of a hypothetical run that it is one, so that no copy of it can lose that."""
+    if results.what_if:
+        said = textwrap.fill(hypothetical(results, wording), round(14 * figure.get_figwidth()))
+        figure.suptitle(said, x=0.01, ha="left", fontsize="medium", fontweight="bold", color=palette.BUDGET)
+
+
+def shorten(label: str, length: int) -> str:
+    """Return a label that fits beside a figure, cut with an ellipsis."""
+    plain = "".join(letter for letter in label if letter.isprintable())  # SVG refuses control characters
+    return plain if len(plain) <= length else plain[: length - 1].rstrip() + "…"
+
+
 # --- the forecast by quarter --------------------------------------------------------------------------------------
-def _draw_past(picture: _Picture, past: pd.DataFrame) -> None:
+def _draw_past(picture: _Picture, past: pd.DataFrame, earlier: pd.DataFrame) -> None:
     heights = past["revenue"].to_numpy(float) / picture.unit.factor
-    picture.axes.bar(np.arange(len(past)), heights, width=0.56, color=palette.PAST)
+    picture.axes.bar(np.arange(len(past)) - 0.14, heights, width=0.42, color=palette.PAST)
+    for slot, period in enumerate(past["period"]):
+        if period in earlier.index:
+            row = earlier.loc[period]
+            names = [f"{100 * level:g}" for level in picture.levels]
+            ends = [(float(row[f"low_{name}"]), float(row[f"high_{name}"])) for name in names if f"low_{name}" in row]
+            _draw_total(picture, slot, ends, float(row["median"]), palette.MUTED)
 
 
 def _draw_sources(picture: _Picture, first: int) -> None:
@@ -130,16 +129,17 @@ def _draw_sources(picture: _Picture, first: int) -> None:
                 bottom += height
 
 
-def _draw_intervals(picture: _Picture, first: int) -> None:
-    widths = np.linspace(1.0, 5.4, len(picture.levels))
-    for slot, period in enumerate(picture.numbers.quarters, start=first):
-        for level, width in zip(picture.levels, widths, strict=True):
-            low, high = (end / picture.unit.factor for end in picture.numbers.interval(period.name, level))
-            picture.axes.plot([slot + 0.24] * 2, [low, high], color=palette.INK, lw=width, solid_capstyle="butt")
-        middle = picture.numbers.quantile(period.name, MEDIAN) / picture.unit.factor
-        picture.axes.plot(
-            slot + 0.24, middle, "o", ms=3.8, color=palette.PAPER, markeredgecolor=palette.INK, mew=1.0, zorder=4
-        )
+def _draw_total(
+    picture: _Picture, slot: int, ends: list[tuple[float, float]], middle: float, colour: str = palette.INK
+) -> None:
+    """Draw the intervals of a total, widest first, and its middle."""
+    x = slot + 0.24
+    for (low, high), width in zip(ends, np.linspace(1.0, 5.4, len(ends)), strict=True):
+        at = [low / picture.unit.factor, high / picture.unit.factor]
+        picture.axes.plot([x, x], at, color=colour, lw=width, solid_capstyle="butt")
+    picture.axes.plot(
+        x, middle / picture.unit.factor, "o", ms=3.8, color=palette.PAPER, markeredgecolor=colour, mew=1.0, zorder=4
+    )
 
 
 def _draw_budget(picture: _Picture, budget: pd.DataFrame, first: int) -> bool:
@@ -148,7 +148,10 @@ def _draw_budget(picture: _Picture, budget: pd.DataFrame, first: int) -> bool:
         # a line is covered only together with those above it: each is drawn on top of them
         lines = budget.loc[budget["period"] == period.name, "amount"].cumsum() / picture.unit.factor
         for height in lines:
-            picture.axes.plot([slot - 0.42, slot + 0.42], [height] * 2, color=palette.BUDGET, lw=1.4, ls=(0, (4, 1.5)))
+            width = 1.8 if height == lines.iloc[-1] else 0.9  # the last is the sum: what the quarter is to pay for
+            picture.axes.plot(
+                [slot - 0.42, slot + 0.42], [height] * 2, color=palette.BUDGET, lw=width, ls=(0, (4, 1.5))
+            )
             drawn = True
     return drawn
 
@@ -184,75 +187,3 @@ def _forecast_legend(picture: _Picture, figure: Figure, budget: bool, past: bool
     figure.legend(
         handles=handles, loc="outside lower left", ncols=1 if narrow else 3, handlelength=1.3, columnspacing=1.6
     )
-
-
-# --- the milestones -----------------------------------------------------------------------------------------------
-def _milestone_rows(
-    results: Results, found: Numbers, wording: Wording, longest: int
-) -> list[tuple[str, str | None, str]]:
-    """Return (milestone, segment or None for a heading, label) from top to bottom."""
-    groups = [name for names in found.segments.values() for name in names]
-    if len(results.company.milestones) * (len(groups) + 2) > MOST_ROWS:
-        groups = []
-    rows: list[tuple[str, str | None, str]] = []
-    for milestone in results.company.milestones:
-        heading = shorten(milestone.label.get(wording.language, milestone.key), longest)
-        if not groups:
-            rows.append((milestone.key, ALL, heading))
-            continue
-        rows.append((milestone.key, None, heading))
-        rows.append((milestone.key, ALL, wording.say("All deals")))
-        rows += [(milestone.key, name, shorten(name.split("=", 1)[1], longest)) for name in groups]
-    return rows
-
-
-def _draw_chance(axes: Axes, found: Numbers, place: int, key: str, segment: str) -> None:
-    low, middle, high = (100 * found.milestone(key, "p_won", q, segment) for q in (0.1, MEDIAN, 0.9))
-    _draw_interval(axes, place, (low, high), middle, segment)
-
-
-def _draw_days(axes: Axes, found: Numbers, place: int, key: str, segment: str) -> None:
-    fast, slow = (found.milestone(key, f"days_won_{point}", MEDIAN, segment) for point in (10, 90))
-    low, middle, high = (found.milestone(key, "days_won_50", q, segment) for q in (0.1, MEDIAN, 0.9))
-    axes.plot([fast, slow], [place] * 2, color=palette.PAST, lw=1.2, solid_capstyle="butt")
-    _draw_interval(axes, place, (low, high), middle, segment)
-
-
-def _draw_interval(axes: Axes, place: int, ends: tuple[float, float], middle: float, segment: str) -> None:
-    if not math.isfinite(middle):
-        return
-    colour = palette.SIGNED if segment == ALL else palette.OPEN
-    axes.plot(ends, [place] * 2, color=colour, lw=4.0 if segment == ALL else 2.6, solid_capstyle="butt")
-    axes.plot(middle, place, "o", ms=3.8, color=palette.PAPER, markeredgecolor=colour, mew=1.0, zorder=4)
-
-
-def _finish_milestones(
-    chance: Axes, days: Axes, rows: list[tuple[str, str | None, str]], wording: Wording, narrow: bool
-) -> None:
-    _ = wording.say
-    chance.set_yticks(range(len(rows)), [label for *_rest, label in rows], parse_math=False)
-    chance.set_ylim(len(rows) - 0.4, -0.6)
-    for label, (_key, segment, _label) in zip(chance.get_yticklabels(), rows, strict=True):
-        if segment is None or len(rows) == len({key for key, *_rest in rows}):
-            label.set(color=palette.INK, fontweight="bold")
-    titles = (_("Chance to be won"), _("Days to signature"))
-    for axes, title in zip((chance, days), titles, strict=True):
-        axes.set_title(textwrap.fill(title, 12) if narrow else title, loc="left", fontsize="medium", color=palette.INK)
-        axes.set_xlim(left=0)
-        axes.grid(axis="x")
-        axes.set_axisbelow(True)
-        axes.spines[:].set_visible(False)
-        axes.xaxis.set_major_locator(MaxNLocator(3 if narrow else 6))
-    chance.set_xlim(0, 100)
-    chance.xaxis.set_major_formatter(FuncFormatter(lambda value, _place: wording.level(value / 100)))
-    days.xaxis.set_major_formatter(FuncFormatter(lambda value, _place: wording.number(value, digits=4)))
-    for place, (_key, segment, _label) in enumerate(rows):
-        if segment is None and place:
-            for axes in (chance, days):
-                axes.axhline(place - 0.5, color=palette.GRID, lw=0.8)
-
-
-def shorten(label: str, length: int) -> str:
-    """Return a label that fits beside a figure, cut with an ellipsis."""
-    plain = "".join(letter for letter in label if letter.isprintable())  # SVG refuses control characters
-    return plain if len(plain) <= length else plain[: length - 1].rstrip() + "…"

@@ -85,6 +85,16 @@ def numbers(results: Results) -> Numbers:
     )
 
 
+def forecast_at_start(results: Results) -> pd.DataFrame:
+    """Return, a row a past quarter (the index), the recorded forecast of it made nearest to its first day."""
+    spans = results.actuals.assign(length=(results.actuals["period_end"] - results.actuals["period_start"]).dt.days)
+    cases = results.record.merge(spans[["period", "length"]], on="period")
+    if cases.empty:
+        return cases.set_index("period")
+    distance = (cases["horizon"] - cases["length"]).abs()
+    return cases.loc[distance.groupby(cases["period"]).idxmin()].set_index("period")
+
+
 def _by_name(table: pd.DataFrame, *columns: str) -> dict[Any, float]:
     *names, quantiles, values = (table[column].tolist() for column in columns)  # lists: fast to walk
     rounded = (round(float(q), 4) for q in quantiles)

@@ -53,8 +53,8 @@ def sentences(results: Results, language: str | None = None) -> tuple[str, ...]:
     Returns
     -------
     tuple of str
-        One sentence a period: the current quarter, the next one, the next twelve months. Where a check of the
-        calculation failed, the warning comes first, so that the numbers are never read without it.
+        One sentence a period: the current quarter, the next one, the next twelve months. Where the run is hypothetical
+        or a check of the calculation failed, that comes first, so that the numbers are never read without it.
 
     Raises
     ------
@@ -63,7 +63,9 @@ def sentences(results: Results, language: str | None = None) -> tuple[str, ...]:
     """
     wording = load(language or results.company.language)
     said = tuple(line.sentence.striptags() for line in headlines(numbers(results), results.company.currency, wording))
-    return said if results.status == "ok" else (" ".join(warning(wording)), *said)
+    first = (hypothetical(results, wording),) if results.what_if else ()
+    failed = (" ".join(warning(wording)),) if results.status != "ok" else ()
+    return (*first, *failed, *said)
 
 
 def warning(wording: Wording) -> tuple[str, str]:
@@ -73,6 +75,12 @@ def warning(wording: Wording) -> tuple[str, str]:
         _("Do not decide on these numbers."),
         _("A check of the calculation failed; which one stands under “What to doubt”."),
     )
+
+
+def hypothetical(results: Results, wording: Wording) -> str:
+    """Return what every figure, table and title of a hypothetical run says: under which assumptions; else nothing."""
+    _ = wording.say
+    return _("Hypothetical: {assumptions}", assumptions=", ".join(results.what_if)) if results.what_if else ""
 
 
 def headlines(found: Numbers, currency: str, wording: Wording) -> tuple[Headline, ...]:
@@ -101,7 +109,7 @@ def _headline(period: Period, found: Numbers, currency: str, wording: Wording) -
         sentence += Markup(" ") + _count_on(found.quantile(period.name, 1 - SURE), high, unit, wording)
     return Headline(
         name=known["period"],
-        dates=_("from {first} to {last}", first=wording.date(period.start), last=wording.date(period.end)),
+        dates=wording.dates(period.start, period.end),
         sentence=sentence,
         detail=_detail(period, found, f"{middle}\u00a0{unit.label}", unit, wording),
         wide=_wide(period, low, high, found, wording),

@@ -28,12 +28,16 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table with a caption that names unit and level; a row of one cell heads a group of rows."""
+    """A table with a caption that names unit and level; a row of one cell heads a group of rows.
+
+    ``printed`` is how many of its rows stand on paper; 0: all.
+    """
 
     caption: str
     columns: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
     kind: str = ""
+    printed: int = 0
 
 
 # --- money --------------------------------------------------------------------------------------------------------

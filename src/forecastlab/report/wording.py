@@ -17,7 +17,7 @@ from typing import Final
 
 import pandas as pd
 from babel import Locale
-from babel.dates import format_date, format_skeleton
+from babel.dates import format_date, format_interval, format_skeleton
 from babel.messages.pofile import read_po
 from babel.numbers import format_decimal, format_percent, get_currency_symbol
 from markupsafe import Markup
@@ -124,6 +124,10 @@ class Wording:
         written = str(format_date(day.date(), format="long", locale=self.language))
         return re.sub(r"^1(?= )", "1er", written) if self.language == "fr" else written
 
+    def dates(self, first: pd.Timestamp, last: pd.Timestamp) -> str:
+        """Return the days from one to another, short: ``1 oct. – 31 déc. 2026``."""
+        return str(format_interval(first.date(), last.date(), "yMMMd", locale=self.language)).replace("\u2009", " ")
+
     def month(self, day: pd.Timestamp) -> str:
         """Return the month of a day: ``septembre 2026``."""
         return str(format_skeleton("yMMMM", day.date(), locale=self.language))
@@ -158,16 +162,27 @@ class Wording:
         For a column of known amounts, whose decimals should stand below each other, and for parts of one whole, which
         should still add up.
         """
-        scaled = [value / unit.factor for value in values]
-        largest = max((abs(value) for value in scaled if math.isfinite(value)), default=0.0)
-        decimals = digits - 1 - _exponent(largest) if largest else 0
+        decimals = self.step(values, unit, digits)
+        return [self.fixed(value / unit.factor, decimals) for value in values]
+
+    def step(self, values: Sequence[float], unit: Unit, digits: int) -> int:
+        """Return the decimals of one step for these amounts: ``digits`` significant ones of the largest; may be < 0."""
+        largest = max((abs(value / unit.factor) for value in values if math.isfinite(value)), default=0.0)
+        return digits - 1 - _exponent(largest) if largest else 0
+
+    def fixed(self, value: float, decimals: int) -> str:
+        """Return a number rounded to ``decimals``, all of them shown; whole tens, hundreds where they are negative."""
+        if not math.isfinite(value):
+            return ABSENT
         pattern = "#,##0." + "0" * decimals if decimals > 0 else "#,##0"
-        return [
-            str(format_decimal(round(value, decimals), format=pattern, locale=self.language))
-            if math.isfinite(value)
-            else ABSENT
-            for value in scaled
-        ]
+        return str(format_decimal(round(value, decimals), format=pattern, locale=self.language))
+
+    def moved(self, value: float, decimals: int) -> str:
+        """Return a change rounded to ``decimals`` with its sign: ``+6``, ``−1.2``, ``0``."""
+        if not math.isfinite(value):
+            return ABSENT
+        rounded = round(value, decimals)
+        return (("+" if rounded > 0 else "−") if rounded else "") + self.fixed(abs(rounded), decimals if rounded else 0)
 
     def _unit_label(self, factor: float, currency: str) -> str:
         _ = self.say
