@@ -14,7 +14,7 @@ import pytest
 import xarray as xr
 from worlds import laplace_sample
 
-from forecastlab import cli, density, grid, ledger, notebooks, pipeline, weeklyrun
+from forecastlab import cli, density, grid, ledger, notebooks, pipeline, projection, weeklyrun
 from forecastlab import fit as fitting
 from forecastlab.blocks import Block, build_blocks
 from forecastlab.entries import BLOCKS
@@ -99,7 +99,7 @@ def test_the_same_seed_gives_the_same_bits_and_another_does_not(books: Tables) -
 
 
 def test_parts_of_a_run_have_seeds_of_their_own() -> None:
-    seeds = [seed for run in range(50) for seed in pipeline._seeds(run)]
+    seeds = [seed for run in range(50) for seed in projection.seeds(run)]
     assert len(set(seeds)) == len(seeds)
 
 

@@ -6,7 +6,7 @@ and season are those of the calendar cells that hold them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -65,13 +65,14 @@ def calendars(
     int array, (sample, day)
         Deals that arrived before now and are not known yet (``unseen``).
     """
+    here = replace(grid, now=history.now)
     of_stages, of_old, of_before = rng.spawn(3)  # each with numbers of its own: how far one goes moves no other
     after = _slots(history, grid, ends[ends > 0], fiscal_year_start)
     streams = zip(STAGE, of_stages.spawn(len(STAGE)), strict=True)
     found = {kind: _calendar(kind, after, design, posterior, stream) for kind, stream in streams}
     unseen = np.zeros((posterior.sizes["sample"], 0), dtype=np.int64)
     if delays is not None:
-        earlier, unseen = begin_before(delays, grid, design, posterior, ends[ends <= 0], of_before)
+        earlier, unseen = begin_before(delays, here, design, posterior, ends[ends <= 0], of_before)
         found = {kind: np.concatenate([earlier[kind], found[kind]], axis=2) for kind in STAGE}
     return found, _old(after, grid, design, posterior, ends[ends <= 0], of_old), unseen
 

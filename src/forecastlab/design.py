@@ -113,7 +113,7 @@ def build_design(
         lost=(cells.rows["exits"] - cells.rows["moved"]).to_numpy(dtype=float),
         exposure=cells.rows["exposure"].to_numpy(dtype=float),
         weekly=entries.weekly,
-        week_entries=np.concatenate([np.eye(BLOCKS)[entries.block], waves(entries.mid)], axis=1),
+        week_entries=week_entries(entries),
         week_seen=np.zeros(len(entries.weekly)) if entries.seen is None else np.log(entries.seen),
         amount_levels=levels,
         amount_n=amounts["n"].to_numpy(dtype=float),
@@ -144,6 +144,11 @@ def cell_index(rows: pd.DataFrame, n_columns: int, layout: Layout, old_from: tup
         own = layout.start("old") + k * layout.shapes["old"][1] + rows["calendar"].to_numpy()
         terms.append(np.where(rows["age"].to_numpy() >= np.array(old_from)[k], own, layout.size - 1))
     return np.column_stack(terms).astype(np.int64)
+
+
+def week_entries(entries: Entries) -> Floats:
+    """Return which entries of the arrival predictor add up to the log rate of each week: (week, entry)."""
+    return np.concatenate([np.eye(BLOCKS)[entries.block], waves(entries.mid)], axis=1)
 
 
 def waves(instant: Floats) -> Floats:

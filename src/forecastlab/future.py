@@ -99,6 +99,7 @@ def build_future(
     priors: Priors,
     rng: np.random.Generator,
     delays: Delays | None = None,
+    busier: float = 1.0,
 ) -> Future:
     """Draw what is common to all deals of a draw.
 
@@ -116,6 +117,8 @@ def build_future(
     priors : Priors
     rng : Generator
     delays : Delays, optional
+    busier : float
+        New deals arrive so many times as often as the model says: an assumption (``whatif``).
     """
     grid = cells.grid
     sizes = tuple(len(levels) for levels in grid.groups)
@@ -132,7 +135,7 @@ def build_future(
     return Future(
         world=tuple(np.ascontiguousarray(part) for part in world),
         money=tuple(np.ascontiguousarray(part) for part in money),
-        arrivals=_arrivals(history, entries, posterior, design.memory["arrival"], float(ends[-1]), rng),
+        arrivals=_arrivals(history, entries, posterior, design.memory["arrival"], float(ends[-1]), rng, busier),
         unseen=unseen,
         mix=counts.mix,
         entry=counts.entry,
@@ -186,6 +189,7 @@ def _arrivals(
     memory: Memory | Blend,
     horizon: float,
     rng: np.random.Generator,
+    busier: float = 1.0,
 ) -> Ints:
     """Deals that arrive in each week after now: negative binomial around a level whose shocks go on as they are."""
     weeks = int(np.ceil(horizon / 7))
@@ -196,7 +200,7 @@ def _arrivals(
     own = scale_of(posterior, "arrival.arrival_shock")[:, None]
     future = np.ones(1 + -(-weeks // entries.block_weeks))
     none = np.zeros(len(own))  # nobody shares them
-    of_path, of_weeks, of_deals = rng.spawn(3)
+    of_path, of_weeks, of_deals, of_more = rng.spawn(4)
     path = ahead(shocks[:, :, BLOCKS - met :], none, own, np.ones(met), future, memory, of_path)[:, 0, 1:]
     level = table[:, BLOCKS - 1] - shocks[:, 0, -1]
     log_rate = level[:, None] + np.repeat(path, entries.block_weeks, axis=1)[:, :weeks]
@@ -205,4 +209,9 @@ def _arrivals(
     # week by week, so that a longer future begins with the same numbers
     wave = of_weeks.gamma(np.broadcast_to(shape, log_rate.shape).T).T / shape
     rate = wave * np.exp(np.minimum(log_rate, 15.0))
-    return np.ascontiguousarray(of_deals.poisson(rate.T).T, dtype=np.int64)
+    deals = of_deals.poisson(rate.T).T
+    if busier > 1.0:  # those of the forecast, and more
+        deals = deals + of_more.poisson((busier - 1.0) * rate.T).T
+    elif busier < 1.0:  # some of those of the forecast
+        deals = of_more.binomial(deals.T, busier).T
+    return np.ascontiguousarray(deals, dtype=np.int64)

@@ -134,6 +134,13 @@ def snapshot(tables: Tables, as_of: pd.Timestamp) -> History:
     )
 
 
+def end_of_day(tables: Tables, day: pd.Timestamp) -> pd.Timestamp:
+    """Return the instant at which a day ends in the company's time zone."""
+    # In some zones a day begins at one o'clock, or has two midnights: the first one is meant.
+    next_day = day.normalize() + _DAY
+    return next_day.tz_localize(tables.company.timezone, ambiguous=True, nonexistent="shift_forward")
+
+
 def known_events(tables: Tables, as_of: pd.Timestamp) -> pd.DataFrame:
     """Return the rows recorded by the end of a day, in replay order, without deals deleted by then.
 
@@ -148,10 +155,7 @@ def known_events(tables: Tables, as_of: pd.Timestamp) -> pd.DataFrame:
     DataFrame
         The columns of ``Tables.events`` and ``row``, the number of the row there.
     """
-    events = tables.events
-    # In some zones a day begins at one o'clock, or has two midnights: the first one is meant.
-    next_day = as_of.normalize() + _DAY
-    end = next_day.tz_localize(tables.company.timezone, ambiguous=True, nonexistent="shift_forward")
+    events, end = tables.events, end_of_day(tables, as_of)
     known = events[(events["recorded_at"] < end) & (events["occurred_at"] < end)]
     gone = known.loc[known["event"] == DELETED].groupby("deal_id")["recorded_at"].max()
     if len(gone):

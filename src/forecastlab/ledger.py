@@ -242,7 +242,7 @@ def write_manifest(
         "ended": _iso(datetime.now(UTC)),
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "libraries": _library_versions(),
+        "libraries": library_versions(),
         "inputs": dict(sorted(inputs.items())),
         "parameters": dict(parameters),
         "seed": seed,
@@ -275,7 +275,13 @@ def read_manifest(run: Path) -> dict[str, Any]:
     return manifest
 
 
-def _library_versions() -> dict[str, str]:
+def version_now() -> str:
+    """Return the version of this program."""
+    return version(PROGRAM)
+
+
+def library_versions() -> dict[str, str]:
+    """Return the versions of the libraries that decide results."""
     found = {}
     for name in KEY_LIBRARIES:
         with suppress(PackageNotFoundError):

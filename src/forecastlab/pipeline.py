@@ -9,79 +9,49 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
 import pandas as pd
-import xarray as xr
 from threadpoolctl import threadpool_limits
 
-from forecastlab import files, recalibration, report, simulate
+from forecastlab import files, report
 from forecastlab.ageing import part_by_age
 from forecastlab.caveats import correction_doubts, doubts_of, milestone_counts
-from forecastlab.cells import Cells, build_cells
-from forecastlab.config import Company
-from forecastlab.conjugate import Counts, draw_counts
+from forecastlab.cells import build_cells
 from forecastlab.decide import budget_table
-from forecastlab.delays import Delays, estimate_delays
-from forecastlab.design import Design, build_design
-from forecastlab.entries import Entries, build_entries
+from forecastlab.delays import estimate_delays
+from forecastlab.design import build_design
+from forecastlab.entries import build_entries
 from forecastlab.fit import Fit, Sampler, diagnostics_of, fit
-from forecastlab.forecast import forecast_periods, forecast_table, past_quarters
+from forecastlab.forecast import forecast_table, past_quarters
 from forecastlab.grid import build_grid
 from forecastlab.history import History, snapshot
 from forecastlab.outlook import Outlook, outlook
+from forecastlab.prepared import Prepared
 from forecastlab.priors import DEFAULT_PRIORS, Priors
+from forecastlab.projection import Projection, project, seeds
 from forecastlab.quantities import faded, milestone_quantities
-from forecastlab.recalibration import Lesson
 from forecastlab.results import Results
 from forecastlab.schema import FORECAST_FILE, POSTERIOR_FILE, REPORT_FILE, ModelError
-from forecastlab.simulate import Draws, Future
 from forecastlab.tables import Tables
-from forecastlab.whitening import Whitening, choose_memory, whiten
+from forecastlab.whitening import choose_memory, whiten
 from forecastlab.worth import one_more
 from forecastlab.yearago import year_changes
 
-SIMULATED_DRAWS: Final = 2000
+__all__ = [
+    "Prepared",
+    "Projection",
+    "conclude",
+    "estimate",
+    "forecast_as_of",
+    "prepare",
+    "project",
+    "prospects",
+    "save",
+]
+
 DEFAULT_SAMPLER: Final = Sampler()
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """A snapshot, counted and laid out for the model."""
-
-    tables: Tables
-    history: History
-    cells: Cells
-    entries: Entries
-    design: Design
-    white: dict[str, Whitening]
-    priors: Priors
-    delays: Delays | None = None  # of records; None: known and negligible, or not known
-
-    @property
-    def company(self) -> Company:
-        """The company's settings."""
-        return self.tables.company
-
-
-@dataclass(frozen=True, slots=True)
-class Projection:
-    """Simulated futures with the draws of the posterior they came from (one dimension ``sample``).
-
-    ``draws`` are recalibrated by ``lessons`` (by target), where there are any, which moved the median of all revenue by
-    ``change``; ``future`` is as the model has it.
-    """
-
-    draws: Draws
-    posterior: xr.Dataset
-    counts: Counts
-    future: Future
-    walk_seed: int
-    lessons: dict[str, Lesson] = field(default_factory=dict)
-    change: float = 0.0
 
 
 # Matrices here are small: threads inside a product only wait for each other, and would make sums depend on their
@@ -141,73 +111,7 @@ def estimate(prepared: Prepared, seed: int, sampler: Sampler = DEFAULT_SAMPLER) 
     ModelError
         If the fit fails a gate grossly, after the retry.
     """
-    return fit(prepared.design, prepared.white, prepared.priors, sampler, _seeds(seed)[0])
-
-
-@threadpool_limits.wrap(limits=1)  # type: ignore[untyped-decorator]
-def project(
-    prepared: Prepared, fitted: Fit, seed: int, size: int = SIMULATED_DRAWS, past: pd.DataFrame | None = None
-) -> Projection:
-    """Simulate the future from a posterior.
-
-    Parameters
-    ----------
-    prepared : Prepared
-    fitted : Fit
-    seed : int
-        The run's seed, as for ``estimate``.
-    size : int
-        Draws.
-    past : DataFrame, optional
-        Forecasts made at past quarter ends, to learn from (``recalibration``).
-    """
-    _, counts_seed, future_seed, walk_seed, lesson_seed = _seeds(seed)
-    company, history = prepared.company, prepared.history
-    posterior = simulate.thin(fitted.posterior["posterior"].to_dataset(), size)
-    n_levels = tuple(len(levels) for levels in prepared.cells.grid.groups)
-    size = posterior.sizes["sample"]
-    counts = draw_counts(
-        prepared.cells, prepared.entries, n_levels, prepared.priors, size, np.random.default_rng(counts_seed)
-    )
-    start = company.fiscal_year_start
-    periods = forecast_periods(company, history.as_of)
-    ends = simulate.slot_ends(history, prepared.cells.grid, periods, start, prepared.delays)
-    future = simulate.build_future(
-        history,
-        prepared.cells,
-        prepared.entries,
-        prepared.design,
-        posterior,
-        counts,
-        ends,
-        start,
-        prepared.priors,
-        np.random.default_rng(future_seed),
-        prepared.delays,
-    )
-    draws = simulate.run(history, prepared.cells.grid, company.segments, future, walk_seed)
-    lessons = _lessons(prepared, past)
-    changed = recalibration.apply(draws, history, start, lessons, np.random.default_rng(lesson_seed))
-    return Projection(changed, posterior, counts, future, walk_seed, lessons, _relative_change(draws, changed))
-
-
-def _relative_change(before: Draws, after: Draws) -> float:
-    """Relative change of the median of all revenue to come."""
-    old, new = (float(np.median((d.open + d.new)[0, :, :, 0].sum(axis=1))) for d in (before, after))
-    return new / old - 1.0 if old > 0 else 0.0
-
-
-def _lessons(prepared: Prepared, past: pd.DataFrame | None) -> dict[str, Lesson]:
-    if past is None or "recalibration" in prepared.priors.without:
-        return {}
-    # What was recorded late is no miss of the model: quarters count once they have settled.
-    settle = 0 if prepared.history.reconstructed else recalibration.SETTLE_DAYS
-    return recalibration.learn(past, prepared.history, prepared.company.fiscal_year_start, settle)
-
-
-def _seeds(seed: int) -> list[int]:
-    """Independent seeds of the sampler, the conjugate parts, the future's shocks, the deals and the lessons."""
-    return [int(child.generate_state(1)[0]) for child in np.random.SeedSequence(seed).spawn(5)]
+    return fit(prepared.design, prepared.white, prepared.priors, sampler, seeds(seed)[0])
 
 
 def prospects(prepared: Prepared, projection: Projection) -> Outlook:
