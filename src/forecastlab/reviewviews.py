@@ -22,6 +22,7 @@ LISTED: Final = 30  # deals of a list; the others are counted
 MOVERS: Final = 15
 NOBODY: Final = "(not named)"
 _ASIDE: Final = 'class="tex2jax_ignore mathjax_ignore"'  # pandas' own way to keep MathJax out of a table
+_WORDS: Final = ("deal", "name", "account", "owner", "team", "milestone", "flags", "note", "from the review", "who")
 _CHANCES: Final = {"p_this": "this quarter", "p_next": "next quarter", "p_year": "within 12 months"}
 _WHY: Final = {
     "stuck": {"age": "days there", "usual": "9 in 10 moved on by"},
@@ -61,7 +62,7 @@ def flagged_view(
         Of the milestones' labels; default: the company's.
     """
     found = table[table[flag].astype(bool)]
-    return _list(found, notes, company, language, _WHY[flag], LISTED, f"{flag}: ")
+    return _list(found, notes, company, language, _WHY[flag], LISTED)
 
 
 def movers_view(table: pd.DataFrame, notes: pd.DataFrame, company: Company, language: str | None = None) -> Styler:
@@ -69,7 +70,7 @@ def movers_view(table: pd.DataFrame, notes: pd.DataFrame, company: Company, lang
     found = table[list(FLAGS)].astype(bool).to_numpy()
     why = [", ".join(flag for flag, there in zip(FLAGS, row, strict=True) if there) for row in found]
     shown = table.assign(flags=pd.Series(why, index=table.index, dtype="str"))
-    return _list(shown, notes, company, language, {"flags": "flags"}, MOVERS, "")
+    return _list(shown, notes, company, language, {"flags": "flags"}, MOVERS)
 
 
 def _list(
@@ -79,7 +80,6 @@ def _list(
     language: str | None,
     why: dict[str, str],
     most: int,
-    what: str,
 ) -> Styler:
     head = table.head(most)
     label = labels(company, language)
@@ -92,11 +92,13 @@ def _list(
     shown["amount"] = _amounts(head["amount"], "unknown")
     for name, title in _CHANCES.items():
         shown[title] = head[name].map(_chance)
-    shown["would move"] = _amounts(head["moves"], "")
+    shown["would move"] = _amounts(head["moves"].map(_two_digits), "")
     shown["note"] = head["note"]
-    shown["from the review"] = head["deal_id"].map(_newest(notes)).fillna("")
-    caption = f"{what}{len(table)} of the open deals; amounts in {company.currency}"
-    return _styled(shown, caption if len(table) <= most else f"{caption}; the first {most}")
+    if len(notes):
+        shown["from the review"] = head["deal_id"].map(_newest(notes)).fillna("")
+    deals = "1 deal" if len(table) == 1 else f"{len(table)} deals"
+    first = f"the first {most} of {deals}" if len(table) > most else deals
+    return _styled(shown, f"{first}; amounts in {company.currency}")
 
 
 def labels(company: Company, language: str | None = None) -> dict[str, str]:
@@ -110,6 +112,10 @@ def _told(values: pd.Series) -> pd.Series:
 
 def _amounts(values: pd.Series, unknown: str) -> pd.Series:
     return values.map(lambda amount: unknown if np.isnan(amount) else f"{amount:,.0f}")
+
+
+def _two_digits(amount: float) -> float:
+    return float(f"{amount:.2g}")
 
 
 def _chance(p: float) -> str:
@@ -179,4 +185,6 @@ def _styled(table: pd.DataFrame, caption: str) -> Styler:
     """Return a table in which texts are text, whole and not cut, with the same markup in every run."""
     styled = Styler(table.reset_index(drop=True).astype(object), uuid="review", cell_ids=False)
     styled = styled.format(escape="html").format_index(escape="html", axis=1).hide(axis="index")
-    return styled.set_table_attributes(_ASIDE).set_caption(caption)
+    words = [name for name in table if name in _WORDS]
+    styled = styled.set_properties(words, **{"text-align": "left"}).set_caption(caption)
+    return styled.set_table_attributes(_ASIDE)
