@@ -128,7 +128,8 @@ def record_of(tables: Tables, as_of: pd.Timestamp, runs: Path, settle_days: int 
 def _published(runs: Path, as_of: pd.Timestamp, until: pd.Timestamp) -> tuple[pd.DataFrame, int]:
     """Forecasts of settled quarters in the published runs, and how many runs are damaged."""
     found = recordruns.first_published(runs, as_of)
-    parts, damaged = [], found.damaged
+    parts: list[pd.DataFrame] = []
+    damaged = found.damaged
     for entry in found.entries:
         if len(parts) == MOST:
             break
