@@ -277,7 +277,12 @@ def test_no_draw_is_paid_earlier_where_delays_are_longer(
     longer = replace(
         payment, delay_days=tuple(int(d + e) for d, e in zip(payment.delay_days, np.cumsum(more), strict=False))
     )
-    assert (_received(draws, longer, seed) <= _received(draws, payment, seed) + 1e-6).all()
+    wins = [("2026-10-20", 7.0, "north"), ("2026-11-08", 100.0, "north"), ("2026-11-10", 30.0, "south")]
+    new = tuple(max(d, 22) for d in longer.delay_days)  # nothing due before now falls due after it
+    for signed in ([], wins):
+        later = replace(longer, delay_days=new) if signed else longer
+        sooner = replace(payment, delay_days=tuple(max(d, 22) for d in payment.delay_days)) if signed else payment
+        assert (_received(draws, later, seed, signed) <= _received(draws, sooner, seed, signed) + 1e-6).all()
 
 
 @settings(deadline=None, max_examples=30)

@@ -107,11 +107,12 @@ def receipts(draws: Draws, history: History, payment: Payment, months: list[Peri
 
 def _unpaid(history: History, payment: Payment) -> tuple[Floats, Floats]:
     """Amounts of known wins of which something may still be due, (1, win), and when they were signed, (2, win)."""
-    ago = (history.as_of - history.wins["day"]) / _DAY
-    due = history.wins[ago < max(payment.delay_days)].sort_values(["day", "amount"])
+    # Newest first: a win has one number, so one random stream, whatever the order of the rows and the longest delay.
+    wins = history.wins.sort_values(["day", "amount"], ascending=False)
     # Noon: a payment falls on the day that lies the delay after that of the signature.
-    moment = np.asarray((due["day"] - history.as_of) / _DAY, dtype=float) - 0.5
-    return due["amount"].to_numpy(dtype=float)[None], np.stack([moment, moment])
+    noon = np.asarray((wins["day"] - history.as_of) / _DAY, dtype=np.float64) - 0.5
+    due = noon + max(payment.delay_days) > 0
+    return wins["amount"].to_numpy(dtype=float)[None, due], np.stack([noon[due], noon[due]])
 
 
 def spent_by(company: Company, as_of: pd.Timestamp, months: list[Period]) -> Floats:
@@ -121,14 +122,14 @@ def spent_by(company: Company, as_of: pd.Timestamp, months: list[Period]) -> Flo
     """
     ends = [month.end for month in months]
     lines = [_spent_of(line, company.fiscal_year_start, as_of, ends) for line in company.budget]
-    return np.sum([np.zeros(len(months)), *lines], axis=0)
+    return np.asarray(np.sum([np.zeros(len(months)), *lines], axis=0))
 
 
 def _spent_of(line: BudgetLine, fiscal_year_start: int, as_of: pd.Timestamp, ends: list[pd.Timestamp]) -> Floats:
     period = parse_period(line.period, fiscal_year_start)
     first = max(period.start, as_of + _DAY)
     days = np.array([(min(end, period.end) - first).days + 1 for end in ends], dtype=float)
-    return line.amount * np.maximum(days, 0.0) / ((period.end - period.start).days + 1)
+    return np.asarray(line.amount * np.maximum(days, 0.0) / ((period.end - period.start).days + 1))
 
 
 @numba.njit(cache=True)

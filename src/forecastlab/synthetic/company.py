@@ -147,6 +147,8 @@ def company_of(truth: Truth, folder: Path | None = None) -> config.Company:
         quarters=truth.quarters,
         levels=truth.levels,
         simulated=True,
+        decision=truth.decision,
+        payment=truth.payment,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -72,9 +73,30 @@ def company_toml(truth: Truth) -> str:
             f"period = {_quoted(line.period)}",
             f"confidence = {line.confidence}\n",
         ]
-    levels = ", ".join(str(level) for level in truth.levels)
-    parts += ["[forecast]", f"quarters = {truth.quarters}", f"levels = [{levels}]"]
-    return "\n".join(parts) + "\n"
+    parts += ["[forecast]", f"quarters = {truth.quarters}", f"levels = {_listed(truth.levels)}"]
+    return "\n".join([*parts, *_costs(truth), *_payment(truth)]) + "\n"
+
+
+def _costs(truth: Truth) -> list[str]:
+    if truth.decision is None:
+        return []
+    return ["\n[decision]", f"over = {truth.decision.over}", f"under = {truth.decision.under}"]
+
+
+def _payment(truth: Truth) -> list[str]:
+    if truth.payment is None:
+        return []
+    return [
+        "\n[payment]",
+        f"delay_days = {_listed(truth.payment.delay_days)}",
+        f"share = {_listed(truth.payment.share)}",
+        f"opening = {truth.payment.opening:.0f}",
+        f"instalments = {str(truth.payment.instalments).lower()}",
+    ]
+
+
+def _listed(values: Iterable[float]) -> str:
+    return f"[{', '.join(str(value) for value in values)}]"
 
 
 def _quoted(text: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from forecastlab.config import Decision, Payment
 from forecastlab.synthetic.truth import (
     AgeProfile,
     Amounts,
@@ -78,6 +79,9 @@ def demo() -> Truth:
             deal_share=0.12,
         ),
         budget=_demo_budget(),
+        # On order, on delivery, on acceptance; so little in hand that the first quarter of 2027 is in doubt.
+        decision=Decision(over=3.0, under=1.0),
+        payment=Payment(delay_days=(0, 45, 90), share=(0.3, 0.4, 0.3), opening=100_000.0),
     )
 
 
@@ -165,6 +169,8 @@ def small() -> Truth:
         entry=(1.0, 0.0, 0.0),
         reps=Reps(),
         budget=(),
+        decision=None,
+        payment=None,
     )
 
 
@@ -177,6 +183,8 @@ def large() -> Truth:
         arrivals=replace(base.arrivals, weekly=76.0, dispersion=0.02),
         reps=Reps(),
         budget=(),
+        decision=None,
+        payment=None,
     )
 
 

@@ -13,6 +13,7 @@ from typing import Literal
 
 from pydantic import TypeAdapter, ValidationError
 
+from forecastlab.config import Decision, Payment
 from forecastlab.schema import LEVELS, TRUTH_FILE, DataError, Fault
 
 Values = tuple[float, ...]
@@ -261,6 +262,8 @@ class Truth:
         Split of new deals over the milestone at which they enter.
     dates_only : bool
         Facts are known by their working day; otherwise by the second, and weekends work like other days.
+    decision, payment
+        As in company.toml.
     """
 
     name: str
@@ -285,6 +288,8 @@ class Truth:
     budget: tuple[Budget, ...] = ()
     quarters: int = 4
     levels: Values = LEVELS
+    decision: Decision | None = None
+    payment: Payment | None = None
 
     def to_json(self) -> str:
         """Return the parameters as indented JSON; ``from_json`` gives back an equal truth."""
