@@ -15,7 +15,7 @@ from books import event
 from books import tables as book
 from pastbooks import Said, forecast, manifest, publish, publish_back_test, quarters
 
-from forecastlab import baselines, record
+from forecastlab import baselines, ledger, record
 from forecastlab.backtest.plan import known_by
 from forecastlab.baselines.origins import needed_dates
 from forecastlab.baselines.summary import Snapshot
@@ -114,6 +114,23 @@ def test_a_case_is_what_was_said_and_what_was_signed(books: Tables, runs: Path) 
     assert (second["period"], second["horizon"], second["actual"], second["high_95"]) == ("2026Q2", 181, 600.0, 97.5)
     assert (third["reference_date"], third["horizon"]) == (pd.Timestamp(WITHIN), 49)
     assert (fourth["reference_date"], fourth["horizon"]) == (pd.Timestamp(WITHIN), 140)
+
+
+def test_runs_are_found_as_the_ledger_publishes_them(books: Tables, tmp_path: Path) -> None:
+    for day in (BEFORE, WITHIN, WITHIN):
+        with ledger.open_run(tmp_path, pd.Timestamp(day).date(), "0123456789") as staging:
+            ledger.write_table(forecast(day, SAID), staging.path / FORECAST_FILE)
+            ledger.write_manifest(
+                staging,
+                status="watermarked",
+                as_of=pd.Timestamp(day).date(),
+                inputs={},
+                parameters={"as_of": day},
+                seed=1,
+                diagnostics={},
+            )
+    found = _record(books, tmp_path)
+    assert (found.source, found.damaged, len(found.cases)) == ("published", 0, 4)
 
 
 def test_only_runs_of_earlier_dates_count(books: Tables, runs: Path) -> None:
