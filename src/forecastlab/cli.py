@@ -91,17 +91,27 @@ def weekly(
         int | None, typer.Option(min=0, max=2**32 - 1, help="Seed of the random numbers. Default: the notebook's.")
     ] = None,
     language: Annotated[Language | None, typer.Option(help="Language of the report. Default: the company's.")] = None,
+    what_if: Annotated[
+        str,
+        typer.Option(metavar="ASSUMPTIONS", help="A hypothetical run: arrivals=+20%,drop=unproven,delay=30d (docs/report.md)."),
+    ] = "",
+    private: Annotated[
+        bool, typer.Option("--private", help="Pseudonyms instead of the names of deals, accounts and people.")
+    ] = False,
 ) -> None:
-    """Forecast a company's revenue and publish the run: report, table, draws, notebook, manifest."""
+    """Forecast a company's revenue and publish the run: report, PDF, mail, tables, draws, notebook, manifest."""
     with _saying_errors():
         from forecastlab import weeklyrun
         from forecastlab.progress import showing_progress
 
-        request = weeklyrun.read_request(company, as_of, out, seed, language.value if language else None)
+        spoken = language.value if language else None
+        request = weeklyrun.read_request(company, as_of, out, seed, spoken, what_if, private)
         for line in weeklyrun.announcements(request):
             print(line, file=sys.stderr)
         with showing_progress() as on_stage:
             published = weeklyrun.publish(request, on_stage)
+        for notice in published.notices:
+            print(notice, file=sys.stderr)
         for sentence in published.sentences:
             print(sentence)
         print(published.report)

@@ -26,6 +26,11 @@ def write_text(text: str, path: Path) -> Path:
     return _atomically(path, lambda temporary: temporary.write_bytes(text.encode("utf-8")))
 
 
+def write_bytes(content: bytes, path: Path) -> Path:
+    """Write bytes; whole or not at all."""
+    return _atomically(path, lambda temporary: temporary.write_bytes(content))
+
+
 def write_posterior(posterior: xr.DataTree | xr.Dataset, path: Path) -> Path:
     """Write draws as netCDF 4 (no pickle in it); whole or not at all."""
     return _atomically(path, lambda temporary: posterior.to_netcdf(temporary, engine="h5netcdf"))

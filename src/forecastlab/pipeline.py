@@ -18,8 +18,9 @@ from threadpoolctl import threadpool_limits
 from forecastlab import files, report
 from forecastlab.ageing import part_by_age
 from forecastlab.caveats import correction_doubts, doubts_of, milestone_counts
+from forecastlab.cash import cash_table
 from forecastlab.cells import build_cells
-from forecastlab.decide import budget_table
+from forecastlab.decide import budget_table, commitment_table
 from forecastlab.delays import estimate_delays
 from forecastlab.design import build_design
 from forecastlab.entries import build_entries
@@ -33,6 +34,9 @@ from forecastlab.priors import DEFAULT_PRIORS, Priors
 from forecastlab.projection import Projection, project, seeds
 from forecastlab.quantities import faded, milestone_quantities
 from forecastlab.results import Results
+from forecastlab.review import review_table
+from forecastlab.reviewnotes import notes_as_of
+from forecastlab.sending import send
 from forecastlab.schema import FORECAST_FILE, POSTERIOR_FILE, REPORT_FILE, ModelError
 from forecastlab.tables import Tables
 from forecastlab.whitening import choose_memory, whiten
@@ -146,6 +150,11 @@ def conclude(prepared: Prepared, fitted: Fit, projection: Projection) -> Results
             *correction_doubts(projection.lessons, projection.change),
         ),
         status=fitted.status,
+        commitments=commitment_table(projection.draws, history, company),
+        cash=cash_table(projection.draws, history, company, seed=projection.walk_seed),
+        review=review_table(prepared, projection),
+        notes=notes_as_of(prepared.tables.notes, history.as_of),
+        what_if=projection.assumed.texts,
     )
 
 
@@ -164,7 +173,7 @@ def save(
     parameters: Mapping[str, object],
     language: str | None = None,
 ) -> None:
-    """Write what a run leaves behind into its staging folder: forecast, posterior, report, summary.
+    """Write what a run leaves behind into its staging folder: forecast, posterior, report, what is sent, summary.
 
     Parameters
     ----------
@@ -179,9 +188,14 @@ def save(
     """
     files.write_table(results.forecast, run_dir / FORECAST_FILE)
     files.write_posterior(fitted.posterior, run_dir / POSTERIOR_FILE)
-    files.write_text(report.render(results, language), run_dir / REPORT_FILE)
+    page = report.render(results, language)
+    files.write_text(page, run_dir / REPORT_FILE)
+    sent = send(results, page, language)
+    for name, content in sent.files.items():
+        files.write_bytes(content, run_dir / name)
     summary: dict[str, Any] = {
         "status": results.status,
+        "notices": list(sent.notices),
         "sentences": list(report.sentences(results, language)),
         "diagnostics": diagnostics_of(fitted.gates, fitted.retried),
         "seed": seed,

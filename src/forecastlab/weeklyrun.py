@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import pandas as pd
 
-from forecastlab import files, ledger, notebooks
+from forecastlab import files, ledger, notebooks, privacy
 from forecastlab.schema import (
     MANIFEST_FILE,
     NOTEBOOK_FILE,
@@ -30,6 +30,7 @@ from forecastlab.tables import Tables, read_tables
 if TYPE_CHECKING:
     from forecastlab.fit import Fit
     from forecastlab.results import Results
+    from forecastlab.whatif import Assumptions
 
 SUMMARY_FILE: Final = "summary.json"
 
@@ -50,6 +51,10 @@ class Request:
         Whether the user named the date.
     seed : int
     language : str
+    what_if : str
+        Assumptions of a hypothetical run (``whatif``); empty: a forecast.
+    private : bool
+        Names of deals and people are replaced by pseudonyms in all that is shown.
     """
 
     tables: Tables
@@ -59,24 +64,35 @@ class Request:
     as_of_given: bool
     seed: int
     language: str
+    what_if: str = ""
+    private: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """A published run: its folder, its report, and the sentences that sum it up."""
+    """A published run: its folder, its report, the sentences that sum it up, and what could not be made."""
 
     folder: Path
     report: Path
     sentences: tuple[str, ...]
+    notices: tuple[str, ...] = ()
 
 
-def read_request(company: str, as_of: str | None, out: Path | None, seed: int | None, language: str | None) -> Request:
+def read_request(
+    company: str,
+    as_of: str | None,
+    out: Path | None,
+    seed: int | None,
+    language: str | None,
+    what_if: str = "",
+    private: bool = False,
+) -> Request:
     """Check what the user asks and read the company's data, before anything is written.
 
     Raises
     ------
     UsageError
-        The folder, the date or the notebook makes no sense.
+        The folder, the date, the assumptions or the notebook make no sense.
     DataError
         With every fault of the data.
     """
@@ -86,6 +102,8 @@ def read_request(company: str, as_of: str | None, out: Path | None, seed: int | 
     notebook = notebooks.find_notebook(NOTEBOOK_FILE)
     defaults = notebooks.parameters_of(notebook)
     tables = read_tables(folder)
+    if private:
+        privacy.key_of(folder, create=True)
     return Request(
         tables=tables,
         notebook=notebook,
@@ -94,7 +112,29 @@ def read_request(company: str, as_of: str | None, out: Path | None, seed: int | 
         as_of_given=as_of is not None,
         seed=cast(int, defaults.get("seed", 0)) if seed is None else seed,
         language=language or tables.company.language,
+        what_if=",".join(assumptions(tables, what_if).texts) if what_if else "",
+        private=private,
     )
+
+
+def assumptions(tables: Tables, what_if: str) -> Assumptions:
+    """Return what a hypothetical run takes for granted, checked against the company's deals.
+
+    Raises
+    ------
+    UsageError
+        With what is wrong with it.
+    """
+    from forecastlab import whatif  # loads the simulation, which a plain request does not need
+
+    found = whatif.parse(what_if)
+    whatif.check_deals(found, frozenset(tables.deals["deal_id"]))
+    return found
+
+
+def shown(tables: Tables, results: Results, private: bool) -> Results:
+    """Return the results as they are shown: in a private run with pseudonyms for deals and people."""
+    return privacy.mask(results, privacy.key_of(tables.company.folder, create=True)) if private else results
 
 
 def parse_day(text: str, option: str = "--as-of") -> date:
@@ -142,7 +182,7 @@ def _recorded_span(tables: Tables) -> tuple[date, date]:
 
 def announcements(request: Request) -> list[str]:
     """Return what the user should know before the run starts."""
-    lines = [str(doubt) for doubt in request.tables.doubts]
+    lines = [privacy.told(doubt) if request.private else str(doubt) for doubt in request.tables.doubts]
     if not request.as_of_given:
         lines.append(f"As of {request.as_of}, the day of the newest record (choose another with --as-of).")
     return lines
@@ -159,7 +199,9 @@ def publish(request: Request, on_stage: Callable[[str, float], None] | None = No
     ForecastlabError
         Whatever stopped the run; only a refusal by the gates leaves a run folder.
     """
-    decided = _decided(pd.Timestamp(request.as_of), request.seed, request.language)
+    decided = _decided(
+        pd.Timestamp(request.as_of), request.seed, request.language, request.what_if, request.private
+    )
     identity = ledger.run_id(request.tables.sources, decided, request.seed)
     with ledger.open_run(request.runs, request.as_of, identity) as staging:
         given = {"company": str(request.tables.company.folder), **decided, "run_dir": str(staging.path.resolve())}
@@ -173,7 +215,8 @@ def publish(request: Request, on_stage: Callable[[str, float], None] | None = No
     sentences = tuple(str(sentence) for sentence in summary.get("sentences", []))
     if summary["status"] == "refused":
         raise _refusal(sentences, staging.final)
-    return Published(staging.final, staging.final / REPORT_FILE, sentences)
+    notices = tuple(str(notice) for notice in summary.get("notices", []))
+    return Published(staging.final, staging.final / REPORT_FILE, sentences, notices)
 
 
 def _refusal(sentences: Sequence[str], folder: Path) -> ModelError:
@@ -220,7 +263,13 @@ def _write_manifest(
 
 
 def deliver(
-    tables: Tables, results: Results, fitted: Fit, run_dir: str, seed: int, language: str | None = None
+    tables: Tables,
+    results: Results,
+    fitted: Fit,
+    run_dir: str,
+    seed: int,
+    language: str | None = None,
+    private: bool = False,
 ) -> Path:
     """Write a run from inside the notebook: into the staging folder of the command, else into a run folder of its own.
 
@@ -234,6 +283,8 @@ def deliver(
         published under the company's ``runs`` without the executed notebook.
     seed : int
     language : {"fr", "en"}, optional
+    private : bool
+        The results hold pseudonyms (``shown``).
 
     Returns
     -------
@@ -243,7 +294,7 @@ def deliver(
     from forecastlab import pipeline  # loads PyMC, which the rest of this module does not need
 
     spoken = language or tables.company.language
-    decided = _decided(results.as_of, seed, spoken)
+    decided = _decided(results.as_of, seed, spoken, ",".join(results.what_if), private)
     return _leave(
         tables, decided, seed, run_dir, lambda place: pipeline.save(results, fitted, place, seed, decided, spoken)
     )
@@ -251,14 +302,22 @@ def deliver(
 
 @contextmanager
 def recording_refusal(
-    tables: Tables, day: pd.Timestamp, run_dir: str, seed: int, language: str | None = None
+    tables: Tables,
+    day: pd.Timestamp,
+    run_dir: str,
+    seed: int,
+    language: str | None = None,
+    what_if: str = "",
+    private: bool = False,
 ) -> Iterator[None]:
     """Leave the diagnostics of a fit that is refused within the block where ``deliver`` would leave the run.
 
     Parameters
     ----------
-    tables, run_dir, seed, language
+    tables, run_dir, seed, language, private
         As for ``deliver``.
+    what_if : str
+        Assumptions of a hypothetical run.
     day : pd.Timestamp
         The as-of date.
 
@@ -272,7 +331,7 @@ def recording_refusal(
     except ModelError as error:
         if not error.diagnostics:
             raise
-        decided = _decided(day, seed, language or tables.company.language)
+        decided = _decided(day, seed, language or tables.company.language, what_if, private)
         summary = {
             "status": "refused",
             "sentences": [str(error)],
@@ -287,8 +346,9 @@ def recording_refusal(
         raise _refusal([str(error)], folder) from None
 
 
-def _decided(day: pd.Timestamp, seed: int, language: str) -> dict[str, object]:
-    return {"as_of": day.date().isoformat(), "seed": seed, "language": language}
+def _decided(day: pd.Timestamp, seed: int, language: str, what_if: str, private: bool) -> dict[str, object]:
+    decided = {"as_of": day.date().isoformat(), "seed": seed, "language": language}
+    return {**decided, "what_if": what_if, "private": private}
 
 
 def _leave(
