@@ -17,8 +17,8 @@ from threadpoolctl import threadpool_limits
 
 from forecastlab import files, report
 from forecastlab.ageing import part_by_age
-from forecastlab.caveats import correction_doubts, doubts_of, milestone_counts
 from forecastlab.cash import cash_table
+from forecastlab.caveats import correction_doubts, doubts_of, milestone_counts
 from forecastlab.cells import build_cells
 from forecastlab.decide import budget_table, commitment_table
 from forecastlab.delays import estimate_delays
@@ -36,8 +36,8 @@ from forecastlab.quantities import faded, milestone_quantities
 from forecastlab.results import Results
 from forecastlab.review import review_table
 from forecastlab.reviewnotes import notes_as_of
-from forecastlab.sending import send
 from forecastlab.schema import FORECAST_FILE, POSTERIOR_FILE, REPORT_FILE, ModelError
+from forecastlab.sending import send
 from forecastlab.tables import Tables
 from forecastlab.whitening import choose_memory, whiten
 from forecastlab.worth import one_more

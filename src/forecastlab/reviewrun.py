@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 
-from forecastlab import files, ledger, notebooks, weeklyrun
+from forecastlab import delivery, files, ledger, notebooks, weeklyrun
 from forecastlab.schema import MANIFEST_FILE, POSTERIOR_FILE, REP_FORECASTS, REVIEW, REVIEW_NOTEBOOK, LedgerError
 from forecastlab.tables import Tables
 
@@ -132,7 +132,7 @@ def publish(request: weeklyrun.Request, on_stage: Callable[[str, float], None] |
         given = {"company": str(tables.company.folder), **decided}
         target, place = staging.path / REVIEW_NOTEBOOK, str(staging.path.resolve())
         notebooks.execute(notebooks.find_notebook(REVIEW_NOTEBOOK), target, given | {"run_dir": place}, on_stage)
-        weeklyrun.refuse_changed(tables)
+        delivery.refuse_changed(tables)
         summary = json.loads((staging.path / _SUMMARY_FILE).read_text(encoding="utf-8"))
         ledger.write_manifest(
             staging,

@@ -14,7 +14,7 @@ import xarray as xr
 from IPython.display import Markdown
 from matplotlib.figure import Figure
 
-from forecastlab import report
+from forecastlab import privacy, report
 from forecastlab.checks import LEVEL, share_inside
 from forecastlab.fit import Fit
 from forecastlab.grid import Grid
@@ -24,6 +24,7 @@ from forecastlab.report.wording import load
 from forecastlab.results import Results
 from forecastlab.schema import ALL
 from forecastlab.tables import Tables
+from forecastlab.whatif import NOTHING, Assumptions
 
 BAND: Final = (0.1, 0.5, 0.9)
 SHOWN_SCALES: Final = 80
@@ -39,15 +40,23 @@ def _markdown(text: str) -> Markdown:
     return Markdown(text)  # type: ignore[no-untyped-call]
 
 
-def company_view(tables: Tables, day: pd.Timestamp) -> Markdown:
-    """Say which company is forecast as of which day, and what the reader doubted."""
+def company_view(
+    tables: Tables, day: pd.Timestamp, assumed: Assumptions = NOTHING, private: bool = False
+) -> Markdown:
+    """Say which company is forecast as of which day and under which assumptions, and what the reader doubted.
+
+    In a private run doubts are told without the values they quote, which may be names.
+    """
     company = tables.company
     said = [
         f"**{escaped(company.name)}**, as of **{day.date()}**: {len(tables.deals)} deals, {len(tables.events)} events."
     ]
     if company.simulated:
         said.append("**This company is simulated: no such customer, person or deal exists.**")
-    said.append("\n".join(f"- {escaped(doubt)}" for doubt in tables.doubts))
+    if assumed.texts:
+        said.append(f"**Hypothetical: {escaped(', '.join(assumed.texts))}.** This is no forecast.")
+    doubted = [privacy.told(doubt) if private else str(doubt) for doubt in tables.doubts]
+    said.append("\n".join(f"- {escaped(doubt)}" for doubt in doubted))
     return _markdown("\n\n".join(said))
 
 
@@ -219,3 +228,49 @@ def published_view(results: Results, folder: Path, language: str | None) -> Mark
     """Return the sentences of the report and the name of the run folder."""
     lines = [escaped(sentence) for sentence in report.sentences(results, language)]
     return _markdown("\n\n".join([*lines, f"Status: **{results.status}**. Run folder: {escaped(folder.name)}"]))
+
+
+def bridge_view(results: Results) -> pd.DataFrame | Markdown:
+    """Return why the forecast moved since the run before: what each cause changed in median and width of the 80 %."""
+    if results.bridge.empty:
+        return _markdown("No earlier published run to compare with: the next one will have this.")
+    table = results.bridge.set_index(["period", "cause"])
+    changes = table[["median_change", "median", "width_change", "width"]].round(-2).astype("int64")
+    return changes.set_axis(["change of the median", "median", "change of the width", "width"], axis=1)
+
+
+def record_view(results: Results) -> pd.DataFrame | Markdown:
+    """Return how past forecasts of finished quarters did, beside simple methods on the same cases."""
+    if not results.record_source:
+        return _markdown("No record yet: no quarter that a published run or a back-test forecast has settled.")
+    table = results.record_scores.set_index("forecaster")
+    shown = table[["n", "periods", "crps", "relative_bias", "held_50", "held_80", "held_95"]]
+    caption = {"published": "published runs", "backtest": "the newest back-test"}[results.record_source]
+    return shown.astype(float).round(2).rename_axis(f"forecaster ({caption})")
+
+
+def commitment_view(results: Results) -> pd.DataFrame | Markdown:
+    """Return the amount to commit by quarter, and the expected costs of it and of what is planned."""
+    if results.commitments.empty:
+        return _markdown("company.toml states no costs of committing too much or too little (`[decision]`).")
+    table = results.commitments.set_index("period").astype(float)
+    return table.assign(**{name: table[name].round(-2) for name in table.columns.drop("quantile")})
+
+
+def cash_view(results: Results) -> pd.DataFrame | Markdown:
+    """Return cash in hand and received by the end of each month against what is spent by then."""
+    if results.cash.empty:
+        return _markdown("company.toml does not say when signed revenue is paid (`[payment]`).")
+    table = results.cash.set_index("month").drop(columns="end").astype(float)
+    money = {name: table[name].round(-2) for name in ("low", "median", "high", "spent")}
+    return table.assign(**money, probability=table["probability"].round(2), throughout=table["throughout"].round(2))
+
+
+def deals_view(results: Results) -> pd.DataFrame | Markdown:
+    """Return the ten open deals that would move the next twelve months most if they were settled now."""
+    if results.review.empty:
+        return _markdown("No deal is open.")
+    kept = ["deal_id", "name", "milestone", "amount", "age", "p_this", "p_next", "p_year", "moves"]
+    table = results.review[kept].head(10).set_index("deal_id")
+    numbers = {"amount": -2, "age": 0, "p_this": 2, "p_next": 2, "p_year": 2, "moves": -2}
+    return table.assign(**{name: table[name].astype(float).round(digits) for name, digits in numbers.items()})
