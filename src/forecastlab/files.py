@@ -26,6 +26,17 @@ def write_text(text: str, path: Path) -> Path:
     return _atomically(path, lambda temporary: temporary.write_bytes(text.encode("utf-8")))
 
 
+def write_secret(content: bytes, path: Path) -> Path:
+    """Write bytes that only the owner of the file may read; whole or not at all."""
+
+    def write(temporary: Path) -> None:
+        temporary.touch(mode=0o600)  # before anything is in it
+        temporary.chmod(0o600)
+        temporary.write_bytes(content)
+
+    return _atomically(path, write)
+
+
 def write_posterior(posterior: xr.DataTree | xr.Dataset, path: Path) -> Path:
     """Write draws as netCDF 4 (no pickle in it); whole or not at all."""
     return _atomically(path, lambda temporary: posterior.to_netcdf(temporary, engine="h5netcdf"))
