@@ -14,7 +14,7 @@ import pytest
 import xarray as xr
 from worlds import laplace_sample
 
-from forecastlab import cli, density, grid, ledger, notebooks, pipeline, projection, weeklyrun
+from forecastlab import cli, delivery, density, grid, ledger, notebooks, pipeline, projection
 from forecastlab import fit as fitting
 from forecastlab.blocks import Block, build_blocks
 from forecastlab.entries import BLOCKS
@@ -346,7 +346,7 @@ def test_saved_results_are_those_of_the_run(books: Tables, tmp_path: Path) -> No
     prepared = pipeline.prepare(books, AS_OF)
     fitted = pipeline.estimate(prepared, 1, QUICK)
     results = pipeline.conclude(prepared, fitted, pipeline.project(prepared, fitted, 1, size=100))
-    pipeline.save(results, fitted, tmp_path, 1, {"as_of": "2026-03-31"})
+    delivery.save(results, fitted, tmp_path, 1, {"as_of": "2026-03-31"})
     back = pd.read_parquet(tmp_path / "forecast.parquet")
     pd.testing.assert_frame_equal(back, results.forecast, check_exact=True)
     summary = json.loads((tmp_path / "summary.json").read_text())
@@ -389,7 +389,7 @@ def test_a_refused_fit_leaves_its_diagnostics_and_no_forecast(folder: Path, monk
     prepared = pipeline.prepare(tables, AS_OF)
     with (
         pytest.raises(ModelError, match=r"r_hat is nan(.|\n)*The diagnostics are in .*manifest.json") as refusal,
-        weeklyrun.recording_refusal(tables, AS_OF, "", 1),
+        delivery.recording_refusal(tables, AS_OF, "", 1),
     ):
         pipeline.estimate(prepared, 1, QUICK)
     (run,) = _runs(folder)
@@ -409,7 +409,7 @@ def test_a_refused_fit_under_the_command(
 
     def execute(notebook: Path, output: Path, given: dict[str, Any], on_stage: object) -> None:
         tables, day = read_tables(Path(given["company"])), pd.Timestamp(given["as_of"])
-        with weeklyrun.recording_refusal(tables, day, given["run_dir"], given["seed"], given["language"]):
+        with delivery.recording_refusal(tables, day, given["run_dir"], given["seed"], given["language"]):
             pipeline.estimate(pipeline.prepare(tables, day), given["seed"], QUICK)
 
     monkeypatch.setattr(fitting, "_sample", _stuck)
@@ -432,7 +432,7 @@ def test_refused_data_leave_nothing(folder: Path, tmp_path: Path) -> None:
     tables = read_tables(folder)
     with (
         pytest.raises(ModelError, match="none of them was won or lost"),
-        weeklyrun.recording_refusal(tables, AS_OF, str(tmp_path), 1),
+        delivery.recording_refusal(tables, AS_OF, str(tmp_path), 1),
     ):
         pipeline.prepare(tables, pd.Timestamp("2020-01-01"))
     assert list(tmp_path.iterdir()) == []

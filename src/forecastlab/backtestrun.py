@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any, Final, get_args
 import pandas as pd
 
 from forecastlab import files, ledger, notebooks
+from forecastlab.delivery import refuse_changed
 from forecastlab.schema import ALL, BACKTEST_NOTEBOOK, BACKTEST_PAGE, LedgerError, Status, UsageError
 from forecastlab.tables import Tables, read_tables
-from forecastlab.weeklyrun import parse_day, refuse_changed
+from forecastlab.weeklyrun import parse_day
 
 if TYPE_CHECKING:
     from forecastlab.backtest.plan import Every

@@ -93,9 +93,7 @@ def weekly(
     language: Annotated[Language | None, typer.Option(help="Language of the report. Default: the company's.")] = None,
     what_if: Annotated[
         str,
-        typer.Option(
-            metavar="ASSUMPTIONS", help="A hypothetical run: arrivals=+20%,drop=unproven,delay=30d."
-        ),
+        typer.Option(metavar="ASSUMPTIONS", help="A hypothetical run: arrivals=+20%,drop=unproven,delay=30d."),
     ] = "",
     private: Annotated[
         bool, typer.Option("--private", help="Pseudonyms instead of the names of deals, accounts and people.")

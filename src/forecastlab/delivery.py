@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING, Any, Final
 import pandas as pd
 
 from forecastlab import files, ledger, privacy
-from forecastlab.schema import MANIFEST_FILE, ForecastlabError, LedgerError, ModelError
+from forecastlab.schema import (
+    FORECAST_FILE,
+    MANIFEST_FILE,
+    POSTERIOR_FILE,
+    REPORT_FILE,
+    ForecastlabError,
+    LedgerError,
+    ModelError,
+)
 from forecastlab.tables import Tables
 
 if TYPE_CHECKING:
@@ -107,13 +115,9 @@ def deliver(
     Path
         The folder that holds the report.
     """
-    from forecastlab import pipeline  # loads PyMC, which the rest of this module does not need
-
     spoken = language or tables.company.language
     decided = decided_by(results.as_of, seed, spoken, ",".join(results.what_if), private)
-    return _leave(
-        tables, decided, seed, run_dir, lambda place: pipeline.save(results, fitted, place, seed, decided, spoken)
-    )
+    return _leave(tables, decided, seed, run_dir, lambda place: save(results, fitted, place, seed, decided, spoken))
 
 
 @contextmanager
@@ -180,3 +184,47 @@ def _leave(
         write(staging.path)
         write_manifest(staging, tables, day, seed, decided)
     return staging.final
+
+
+def save(
+    results: Results,
+    fitted: Fit,
+    run_dir: Path,
+    seed: int,
+    parameters: Mapping[str, object],
+    language: str | None = None,
+) -> None:
+    """Write what a run leaves behind into its staging folder: forecast, posterior, report, what is sent, summary.
+
+    Parameters
+    ----------
+    results : Results
+    fitted : Fit
+    run_dir : Path
+    seed : int
+    parameters : dict
+        Of the run, for the manifest.
+    language : {"fr", "en"}, optional
+        Of the report; default: the company's.
+    """
+    # The page, its figures and the sampler's diagnostics are slow to load; the command does without them.
+    from forecastlab import report
+    from forecastlab.fit import diagnostics_of
+    from forecastlab.sending import send
+
+    files.write_table(results.forecast, run_dir / FORECAST_FILE)
+    files.write_posterior(fitted.posterior, run_dir / POSTERIOR_FILE)
+    page = report.render(results, language)
+    files.write_text(page, run_dir / REPORT_FILE)
+    sent = send(results, page, language)
+    for name, content in sent.files.items():
+        files.write_bytes(content, run_dir / name)
+    summary: dict[str, Any] = {
+        "status": results.status,
+        "notices": list(sent.notices),
+        "sentences": list(report.sentences(results, language)),
+        "diagnostics": diagnostics_of(fitted.gates, fitted.retried),
+        "seed": seed,
+        "parameters": dict(parameters),
+    }
+    files.write_text(json.dumps(summary, ensure_ascii=False, indent=2), run_dir / SUMMARY_FILE)

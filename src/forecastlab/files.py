@@ -31,6 +31,17 @@ def write_bytes(content: bytes, path: Path) -> Path:
     return _atomically(path, lambda temporary: temporary.write_bytes(content))
 
 
+def write_secret(content: bytes, path: Path) -> Path:
+    """Write bytes that only the owner of the file may read; whole or not at all."""
+
+    def write(temporary: Path) -> None:
+        temporary.touch(mode=0o600)  # before anything is in it
+        temporary.chmod(0o600)
+        temporary.write_bytes(content)
+
+    return _atomically(path, write)
+
+
 def write_posterior(posterior: xr.DataTree | xr.Dataset, path: Path) -> Path:
     """Write draws as netCDF 4 (no pickle in it); whole or not at all."""
     return _atomically(path, lambda temporary: posterior.to_netcdf(temporary, engine="h5netcdf"))

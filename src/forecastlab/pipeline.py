@@ -7,15 +7,11 @@ The as-of date is an argument of the first step, so nothing later can see past i
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from forecastlab import files, report
 from forecastlab.ageing import part_by_age
 from forecastlab.cash import cash_table
 from forecastlab.caveats import correction_doubts, doubts_of, milestone_counts
@@ -24,7 +20,7 @@ from forecastlab.decide import budget_table, commitment_table
 from forecastlab.delays import estimate_delays
 from forecastlab.design import build_design
 from forecastlab.entries import build_entries
-from forecastlab.fit import Fit, Sampler, diagnostics_of, fit
+from forecastlab.fit import Fit, Sampler, fit
 from forecastlab.forecast import forecast_table, past_quarters
 from forecastlab.grid import build_grid
 from forecastlab.history import History, snapshot
@@ -36,8 +32,7 @@ from forecastlab.quantities import faded, milestone_quantities
 from forecastlab.results import Results
 from forecastlab.review import review_table
 from forecastlab.reviewnotes import notes_as_of
-from forecastlab.schema import FORECAST_FILE, POSTERIOR_FILE, REPORT_FILE, ModelError
-from forecastlab.sending import send
+from forecastlab.schema import ModelError
 from forecastlab.tables import Tables
 from forecastlab.whitening import choose_memory, whiten
 from forecastlab.worth import one_more
@@ -52,7 +47,6 @@ __all__ = [
     "prepare",
     "project",
     "prospects",
-    "save",
 ]
 
 DEFAULT_SAMPLER: Final = Sampler()
@@ -151,7 +145,7 @@ def conclude(prepared: Prepared, fitted: Fit, projection: Projection) -> Results
         ),
         status=fitted.status,
         commitments=commitment_table(projection.draws, history, company),
-        cash=cash_table(projection.draws, history, company, seed=projection.walk_seed),
+        cash=cash_table(projection.draws, history, company, seed=projection.payment_seed),
         review=review_table(prepared, projection),
         notes=notes_as_of(prepared.tables.notes, history.as_of),
         what_if=projection.assumed.texts,
@@ -163,42 +157,3 @@ def forecast_as_of(tables: Tables, as_of: pd.Timestamp, seed: int, sampler: Samp
     prepared = prepare(tables, as_of)
     fitted = estimate(prepared, seed, sampler)
     return conclude(prepared, fitted, project(prepared, fitted, seed))
-
-
-def save(
-    results: Results,
-    fitted: Fit,
-    run_dir: Path,
-    seed: int,
-    parameters: Mapping[str, object],
-    language: str | None = None,
-) -> None:
-    """Write what a run leaves behind into its staging folder: forecast, posterior, report, what is sent, summary.
-
-    Parameters
-    ----------
-    results : Results
-    fitted : Fit
-    run_dir : Path
-    seed : int
-    parameters : dict
-        Of the run, for the manifest.
-    language : {"fr", "en"}, optional
-        Of the report; default: the company's.
-    """
-    files.write_table(results.forecast, run_dir / FORECAST_FILE)
-    files.write_posterior(fitted.posterior, run_dir / POSTERIOR_FILE)
-    page = report.render(results, language)
-    files.write_text(page, run_dir / REPORT_FILE)
-    sent = send(results, page, language)
-    for name, content in sent.files.items():
-        files.write_bytes(content, run_dir / name)
-    summary: dict[str, Any] = {
-        "status": results.status,
-        "notices": list(sent.notices),
-        "sentences": list(report.sentences(results, language)),
-        "diagnostics": diagnostics_of(fitted.gates, fitted.retried),
-        "seed": seed,
-        "parameters": dict(parameters),
-    }
-    files.write_text(json.dumps(summary, ensure_ascii=False, indent=2), run_dir / "summary.json")

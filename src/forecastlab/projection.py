@@ -40,6 +40,7 @@ class Projection:
     lessons: dict[str, Lesson] = field(default_factory=dict)
     change: float = 0.0
     assumed: Assumptions = NOTHING
+    payment_seed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +55,8 @@ class Outset:
 
 
 def seeds(seed: int) -> list[int]:
-    """Independent seeds of the sampler, the conjugate parts, the future's shocks, the deals and the lessons."""
-    return [int(child.generate_state(1)[0]) for child in np.random.SeedSequence(seed).spawn(5)]
+    """Independent seeds: sampler, conjugate parts, the future's shocks, deals, lessons, payments."""
+    return [int(child.generate_state(1)[0]) for child in np.random.SeedSequence(seed).spawn(6)]
 
 
 # Threads inside small matrix products only wait for each other, and would make sums depend on their number.
@@ -86,7 +87,7 @@ def lay_out(
         Periods whose edges the slots should have, beside those of the forecast.
     assumed : Assumptions
     """
-    _, counts_seed, future_seed, _, _ = seeds(seed)
+    _, counts_seed, future_seed, *_ = seeds(seed)
     company, history = prepared.company, prepared.history
     thinned = simulate.thin(posterior, size)
     n_levels = tuple(len(levels) for levels in prepared.cells.grid.groups)
@@ -138,7 +139,7 @@ def walked(prepared: Prepared, outset: Outset, history: History | None = None) -
         As the model has them, and as past forecasts correct them.
     """
     company, history = prepared.company, history or prepared.history
-    _, _, _, walk_seed, lesson_seed = seeds(outset.seed)
+    walk_seed, lesson_seed = seeds(outset.seed)[3:5]
     draws = simulate.run(history, prepared.cells.grid, company.segments, outset.future, walk_seed)
     rng = np.random.default_rng(lesson_seed)
     return draws, recalibration.apply(draws, history, company.fiscal_year_start, outset.lessons, rng)
@@ -179,6 +180,7 @@ def project(
         lessons=outset.lessons,
         change=_relative_change(plain, corrected),
         assumed=assumed,
+        payment_seed=seeds(seed)[5],
     )
 
 

@@ -40,9 +40,7 @@ def _markdown(text: str) -> Markdown:
     return Markdown(text)  # type: ignore[no-untyped-call]
 
 
-def company_view(
-    tables: Tables, day: pd.Timestamp, assumed: Assumptions = NOTHING, private: bool = False
-) -> Markdown:
+def company_view(tables: Tables, day: pd.Timestamp, assumed: Assumptions = NOTHING, private: bool = False) -> Markdown:
     """Say which company is forecast as of which day and under which assumptions, and what the reader doubted.
 
     In a private run doubts are told without the values they quote, which may be names.

@@ -103,12 +103,12 @@ def read_request(
         as_of_given=as_of is not None,
         seed=cast(int, defaults.get("seed", 0)) if seed is None else seed,
         language=language or tables.company.language,
-        what_if=",".join(assumptions(tables, what_if).texts) if what_if else "",
+        what_if=",".join(assumptions(tables, what_if, private).texts) if what_if else "",
         private=private,
     )
 
 
-def assumptions(tables: Tables, what_if: str) -> Assumptions:
+def assumptions(tables: Tables, what_if: str, private: bool = False) -> Assumptions:
     """Return what a hypothetical run takes for granted, checked against the company's deals.
 
     Raises
@@ -120,6 +120,11 @@ def assumptions(tables: Tables, what_if: str) -> Assumptions:
 
     found = whatif.parse(what_if)
     whatif.check_deals(found, frozenset(tables.deals["deal_id"]))
+    if private and set(found.drop) - {whatif.UNPROVEN}:
+        raise UsageError(
+            "--private and --what-if drop=<deal_id> do not go together: the name of the deal would stand in every "
+            "figure. Leave one of them out."
+        )
     return found
 
 

@@ -61,7 +61,8 @@ def _finish(axes: Axes, results: Results, wording: Wording) -> None:
     shown = range(0, len(table), every)
     ends = [str(table["month"].iloc[i]) for i in shown]
     chances = [wording.percent(float(table["probability"].iloc[i])) for i in shown]
-    labels = [f"{end[5:]}\n{end[:4]}" if i == 0 or end.endswith("-01") else end[5:] for i, end in enumerate(ends)]
+    years = ["", *(end[:4] for end in ends)]
+    labels = [f"{end[5:]}\n{end[:4]}" if end[:4] != year else end[5:] for end, year in zip(ends, years, strict=False)]
     axes.set_xticks(list(shown), labels)
     axes.set_xlim(-0.3, len(table) - 0.7)
     axes.margins(y=0.08)

@@ -44,7 +44,7 @@ def change_figure(results: Results, language: str | None = None, narrow: bool = 
         both = figure.subplots(1, 2, sharey=True)
         for axes, bridge, title in zip(both, pair, titles, strict=True):
             _draw(axes, bridge, names, wording)
-            _finish(axes, textwrap.fill(title, 18) if narrow else title, narrow, wording)
+            _finish(axes, textwrap.fill(title, 15) if narrow else title, narrow, wording)
         ends = (wording.say("Forecast before"), wording.say("Forecast now"))
         labels = [ends[0], *(cause(name, wording) for name in names), ends[1]]
         both[0].set_yticks(range(len(labels)), labels, parse_math=False)

@@ -19,7 +19,7 @@ from forecastlab.results import Results
 
 FLAGS: Final = ("stuck", "fast", "unproven", "silent")
 TALKED_ABOUT: Final = 3
-PRINTED: Final = 6  # rows of a list on paper
+PRINTED: Final = 5  # rows of a list on paper
 
 Row = dict[Any, Any]
 _OPEN: Final = n_("{n} open deal: {flags}.", "{n} open deals: {flags}.")

@@ -104,16 +104,25 @@ def _headline(period: Period, found: Numbers, currency: str, wording: Wording) -
     if first == last:
         sentence = wording.markup("{period}: {amount}, all but certain.", amount=_strong(first, unit), **known)
     else:
-        span = Markup("<strong>{}</strong>").format(_("between {low} and {high} {unit}", low=first, high=last, **known))
+        said = _("between {low} and {high} {unit}", low=first, high=last, **known)
+        span = Markup("<strong>{}</strong>").format(said.replace(f" {unit.label}", f"\u00a0{unit.label}"))
         sentence = wording.markup("{period}: {span} (8 chances in 10).", span=span, **known)
         sentence += Markup(" ") + _count_on(found.quantile(period.name, 1 - SURE), high, unit, wording)
     return Headline(
         name=known["period"],
-        dates=wording.dates(period.start, period.end),
+        dates=_when(period, found, wording),
         sentence=sentence,
         detail=_detail(period, found, f"{middle}\u00a0{unit.label}", unit, wording),
         wide=_wide(period, low, high, found, wording),
     )
+
+
+def _when(period: Period, found: Numbers, wording: Wording) -> str:
+    """The days of a period, and whether it is the quarter that runs or the one after it."""
+    _ = wording.say
+    names = dict(zip(found.quarters[:2], (_("Current quarter"), _("Next quarter")), strict=False))
+    days = wording.dates(period.start, period.end)
+    return f"{names[period]} · {days}" if period in names else days
 
 
 def _strong(amount: str, unit: Unit) -> Markup:

@@ -22,8 +22,8 @@ def commitments(results: Results, wording: Wording) -> Table:
         _("Period"),
         _("Amount to commit"),
         _("Budget lines"),
-        _("Expected regret: that amount"),
-        _("Expected regret: budget lines"),
+        _("Expected regret"),
+        _("Regret of the budget"),
     )
     rows = []
     for row in table.to_dict("records"):

@@ -100,8 +100,8 @@ def _weasyprint() -> ModuleType:
             import weasyprint
             import weasyprint.urls
     except OSError as error:
-        named = re.search(r"lib[\w.+-]+|pango[\w.+-]*|gobject[\w.+-]*", str(error))
-        library = named[0] if named else "a library of the system"
+        named = re.search(r"library '([\w.+-]+)'", str(error))
+        library = named[1] if named else "a library of the system"
         raise MissingLibrary(_MISSING.format(library=library, debian=_DEBIAN, brew=_BREW)) from None
     return weasyprint  # type: ignore[no-any-return]
 
