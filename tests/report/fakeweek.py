@@ -97,6 +97,7 @@ def review(keys: tuple[str, ...], scale: float, size: int = 40) -> pd.DataFrame:
         this, later = year * 0.05, year * 0.33
         usual, quiet_usual = (150.0, 120.0, 90.0, 60.0)[stage], 45.0
         age, quiet = float(rng.exponential(70.0)), float(rng.exponential(22.0))
+        age += usual * (i < len(HOSTILE_NAMES))  # these are stuck, so that every one of them is on a list
         stay = float(rng.exponential(30.0)) if stage else np.nan
         fast_at = (np.nan, 9.0, 12.0, 6.0)[stage]
         unproven = i % 8 == 3 and stage + 1 < len(keys)

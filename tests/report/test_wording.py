@@ -24,9 +24,9 @@ FIELD = re.compile(r"\{(\w+)\}")
 
 def used() -> set[str | tuple[str, ...]]:
     """Return every English sentence of the code and the templates."""
-    root = resources.files("forecastlab.report")
     methods = [("**.py", "python"), ("**.j2", "jinja2.ext:babel_extract")]
-    return {row[2] for row in extract_from_dir(str(root), methods, keywords=KEYWORDS) if row[2]}
+    roots = [str(resources.files(package)) for package in ("forecastlab.report", "forecastlab.sending")]
+    return {row[2] for root in roots for row in extract_from_dir(root, methods, keywords=KEYWORDS) if row[2]}
 
 
 def test_every_sentence_is_translated_and_every_translation_is_used() -> None:

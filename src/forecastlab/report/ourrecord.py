@@ -93,9 +93,7 @@ def _score(row: Row, unit: Unit, wording: Wording) -> tuple[Cell, ...]:
         Cell(name),
         Cell(wording.number(float(row["n"]), 9), periods, "number"),
         Cell(bias[0], kind="number total" if own else "number"),
-        Cell(
-            f"{sign}{bias[1]}".replace("-", "−"), backwords.signed_share(float(row["relative_bias"]), wording), "number"
-        ),
+        Cell(f"{sign}{bias[1]}", backwords.signed_share(float(row["relative_bias"]), wording), "number"),
         *(_interval(row, round(100 * level), wording) for level in LEVELS),
     )
 

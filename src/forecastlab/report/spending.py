@@ -78,7 +78,7 @@ def cash(results: Results, wording: Wording) -> Table:
         rows.append(
             (
                 Cell(wording.month(pd.Timestamp(row["end"]))),
-                Cell(middle, joined([low, high]) if low != high else "", "number"),
+                Cell(middle, _span(low, high, wording), "number"),
                 Cell(wording.known(float(row["spent"]), unit) if row["spent"] else "0", kind="number"),
                 Cell(wording.percent(float(row["probability"])), kind="number"),
                 Cell(wording.percent(float(row["throughout"])), kind="number"),
@@ -127,6 +127,12 @@ def _estimate(value: Any, unit: Unit, wording: Wording) -> str:
 def _close(values: list[float], unit: Unit, wording: Wording) -> list[str]:
     """Estimates that may be below nothing: to one step of two digits of the largest."""
     return wording.alike(values, unit, 3 if max(map(abs, values)) < 2 * min(map(abs, values)) else 2)
+
+
+def _span(low: str, high: str, wording: Wording) -> str:
+    if low.startswith("−"):  # a dash between would read as a second minus
+        return wording.say("{low} to {high}", low=low, high=high)
+    return joined([low, high]) if low != high else ""
 
 
 def _money(value: float, results: Results, wording: Wording) -> str:

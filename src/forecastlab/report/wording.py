@@ -175,7 +175,7 @@ class Wording:
         if not math.isfinite(value):
             return ABSENT
         pattern = "#,##0." + "0" * decimals if decimals > 0 else "#,##0"
-        return str(format_decimal(round(value, decimals), format=pattern, locale=self.language))
+        return str(format_decimal(round(value, decimals), format=pattern, locale=self.language)).replace("-", "−")
 
     def moved(self, value: float, decimals: int) -> str:
         """Return a change rounded to ``decimals`` with its sign: ``+6``, ``−1.2``, ``0``."""

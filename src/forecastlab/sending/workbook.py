@@ -86,7 +86,7 @@ def workbook_of(results: Results, language: str | None = None) -> bytes:
 
 def cleaned(text: str) -> str:
     """Return a text as a cell can hold it: no character that XML refuses, no longer than Excel allows."""
-    plain = _NOT_IN_XML.sub("\ufffd", text)
+    plain = _NOT_IN_XML.sub("\ufffd", text.replace("\r\n", "\n").replace("\r", "\n"))
     if len(plain.encode("utf-16-le")) // 2 <= LONGEST:
         return plain
     return plain.encode("utf-16-le")[: 2 * (LONGEST - 1)].decode("utf-16-le", "ignore") + "…"
@@ -174,4 +174,4 @@ def _write_cell(page: Any, row: int, place: int, value: object, kind: str, style
 
 def _write_text(page: Any, row: int, place: int, text: str, style: Any, styles: Mapping[str, Any]) -> None:
     plain = cleaned(text)
-    page.write_string(row, place, plain, styles["as_text"] if plain.startswith(_STARTS_A_FORMULA) else style)
+    page.write_string(row, place, plain, styles["as_text"] if text.startswith(_STARTS_A_FORMULA) else style)
