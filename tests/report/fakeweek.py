@@ -16,7 +16,7 @@ from forecastlab.results import (
 )
 from forecastlab.schema import LEVELS
 
-CAUSES = ("data", "new", "proven", "lost", "signed", "amounts", "time", "model")
+CAUSES = ("corrected", "new", "proven", "lost", "signed", "amounts", "time", "refitted")
 # share of the median and of the width that each cause moves, by period in the order of the table
 MOVES = {
     0: ((0.0, 0.0, 0.004, -0.011, 0.062, 0.0031, -0.018, 0.0007), (0.0, 0.0, 0.01, -0.03, -0.21, 0.004, -0.15, 0.002)),

@@ -19,14 +19,15 @@ from forecastlab.results import Results
 
 ROUNDING: Final = "rounding"
 CAUSES: Final[Mapping[str, str]] = {
-    "data": _("data corrected"),
+    "corrected": _("data corrected"),
+    "updated": _("program updated, data corrected"),
+    "time": _("time passing"),
     "new": _("new deals"),
     "proven": _("milestones proven"),
     "lost": _("deals lost"),
     "signed": _("deals signed"),
     "amounts": _("amounts changed"),
-    "time": _("time passing"),
-    "model": _("model refitted"),
+    "refitted": _("model refitted"),
     ROUNDING: _("rounding"),
 }
 NAMED: Final = 2  # causes named in one line
@@ -96,7 +97,7 @@ def table(results: Results, found: Numbers, wording: Wording) -> Table:
     shown = bridges(results, unit, wording)
     names = list(dict.fromkeys(cause for bridge in shown.values() for cause, _change in bridge.moves))
     order = [*(name for name in names if name != ROUNDING), *([ROUNDING] if ROUNDING in names else [])]
-    ends = (say("Forecast before"), say("Forecast now"))
+    ends = ends_of(results, wording)
     rows = [(Cell(ends[0]), *(Cell(wording.fixed(b.before, b.decimals), kind="number total") for b in shown.values()))]
     for name in order:
         cells = (_change(dict(bridge.moves), name, bridge.decimals, wording) for bridge in shown.values())
@@ -113,6 +114,14 @@ def table(results: Results, found: Numbers, wording: Wording) -> Table:
         level=wording.level(LEVEL),
     )
     return Table(caption, (say("Cause"), *columns), tuple(rows), "bridge")
+
+
+def ends_of(results: Results, wording: Wording) -> tuple[str, str]:
+    """Return what a bridge leads from and to: from one run to the next, or from the forecast to a hypothetical run."""
+    say = wording.say
+    if results.what_if:
+        return say("The forecast"), say("Under the assumptions")
+    return say("Forecast before"), say("Forecast now")
 
 
 def cause(name: str, wording: Wording) -> str:

@@ -93,4 +93,5 @@ def plain_sheets(results: Results, wording: Wording) -> tuple[Sheet, ...]:
 
 
 def _cause(name: str, wording: Wording) -> str:
-    return wording.say("Forecast before") if name == "previous" else cause(name, wording)
+    begins = {"previous": "Forecast before", "forecast": "The forecast"}
+    return wording.say(begins[name]) if name in begins else cause(name, wording)
