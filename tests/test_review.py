@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import xarray as xr
 from books import KEYS, company, event, tables
 from worlds import World, chain, laplace_sample, money
 
@@ -62,7 +63,7 @@ def listed(
         tables=books, history=history, company=books.company, cells=SimpleNamespace(grid=grid), design=design
     )
     future = SimpleNamespace(world=given.arrays(), money=money(given.draws, k, **paid))
-    projection: Any = SimpleNamespace(future=future, posterior=pipeline.xr.Dataset(shocks), walk_seed=7)
+    projection: Any = SimpleNamespace(future=future, posterior=xr.Dataset(shocks), walk_seed=7)
     return review_table(prepared, projection)
 
 

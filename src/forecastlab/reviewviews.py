@@ -7,6 +7,7 @@ never ranked or scored.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Hashable
 from typing import Final
 
 import numpy as np
@@ -187,6 +188,6 @@ def _styled(table: pd.DataFrame, caption: str) -> Styler:
     name = hashlib.blake2b("|".join([caption, *table]).encode(), digest_size=5).hexdigest()  # its styles are its own
     styled = Styler(table.reset_index(drop=True).astype(object), uuid=name, cell_ids=False)
     styled = styled.format(escape="html").format_index(escape="html", axis=1).hide(axis="index")
-    words = [name for name in table if name in _WORDS]
-    styled = styled.set_properties(pd.Index(words), **{"text-align": "left"}).set_caption(caption)
+    words: list[Hashable] = [name for name in table if name in _WORDS]
+    styled = styled.set_properties(words, **{"text-align": "left"}).set_caption(caption)
     return styled.set_table_attributes(_ASIDE)
