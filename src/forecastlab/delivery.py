@@ -13,6 +13,7 @@ import pandas as pd
 
 from forecastlab import files, ledger, privacy
 from forecastlab.schema import (
+    BRIDGE_FILE,
     FORECAST_FILE,
     MANIFEST_FILE,
     POSTERIOR_FILE,
@@ -213,6 +214,8 @@ def save(
     from forecastlab.sending import send
 
     files.write_table(results.forecast, run_dir / FORECAST_FILE)
+    if len(results.bridge):
+        files.write_table(results.bridge, run_dir / BRIDGE_FILE)
     files.write_posterior(fitted.posterior, run_dir / POSTERIOR_FILE)
     page = report.render(results, language)
     files.write_text(page, run_dir / REPORT_FILE)

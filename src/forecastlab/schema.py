@@ -19,6 +19,7 @@ REVIEW: Final = "review"  # what managers noted in the weekly review
 RUNS_FOLDER: Final = "runs"
 TRUTH_FILE: Final = "truth.json"  # beside simulated companies only: the parameters they were drawn from
 FORECAST_FILE: Final = "forecast.parquet"
+BRIDGE_FILE: Final = "bridge.parquet"
 POSTERIOR_FILE: Final = "posterior.nc"
 REPORT_FILE: Final = "report.html"
 PDF_FILE: Final = "report.pdf"
