@@ -9,6 +9,7 @@ against the forecasts published before and after it, in whole cents. Writes benc
 from __future__ import annotations
 
 import argparse
+import itertools
 import shutil
 import subprocess
 import sys
@@ -70,7 +71,7 @@ def main() -> None:
         for day in days:
             runs.append(published(company, day))
             print(f"{day.date()} published", file=sys.stderr, flush=True)
-        table = pd.DataFrame([row for pair in zip(runs, runs[1:], strict=False) for row in balance(*pair)])
+        table = pd.DataFrame([row for pair in itertools.pairwise(runs) for row in balance(*pair)])
     causes = [name for name in SHOWN if name in table]
     table[["before", *causes, "now"]] = (table[["before", *causes, "now"]].fillna(0.0) / 1000).round(1)
     missing = table[[name for name in table if "missing" in name]].abs().to_numpy().sum()
