@@ -18,15 +18,17 @@ from forecastlab.report.wording import ABSENT, Unit, Wording
 from forecastlab.results import Results
 
 ROUNDING: Final = "rounding"
+FORECAST: Final = "forecast"  # step 0 of a hypothetical run: its way begins at the forecast, not at an earlier run
 CAUSES: Final[Mapping[str, str]] = {
-    "data": _("data corrected"),
+    "corrected": _("data corrected"),
+    "updated": _("data corrected or program updated"),
+    "time": _("time passing"),
     "new": _("new deals"),
     "proven": _("milestones proven"),
     "lost": _("deals lost"),
     "signed": _("deals signed"),
     "amounts": _("amounts changed"),
-    "time": _("time passing"),
-    "model": _("model refitted"),
+    "refitted": _("model refitted"),
     ROUNDING: _("rounding"),
 }
 NAMED: Final = 2  # causes named in one line
@@ -96,7 +98,7 @@ def table(results: Results, found: Numbers, wording: Wording) -> Table:
     shown = bridges(results, unit, wording)
     names = list(dict.fromkeys(cause for bridge in shown.values() for cause, _change in bridge.moves))
     order = [*(name for name in names if name != ROUNDING), *([ROUNDING] if ROUNDING in names else [])]
-    ends = (say("Forecast before"), say("Forecast now"))
+    ends = ends_named(results, wording)
     rows = [(Cell(ends[0]), *(Cell(wording.fixed(b.before, b.decimals), kind="number total") for b in shown.values()))]
     for name in order:
         cells = (_change(dict(bridge.moves), name, bridge.decimals, wording) for bridge in shown.values())
@@ -116,9 +118,33 @@ def table(results: Results, found: Numbers, wording: Wording) -> Table:
 
 
 def cause(name: str, wording: Wording) -> str:
-    """Return a cause in words; its bare name where there are none."""
+    """Return a cause in words; as it is where there are none, such as the assumptions of a hypothetical run."""
     said = wording.say(CAUSES[name]) if name in CAUSES else name
-    return said[:1].upper() + said[1:]
+    return said[:1].upper() + said[1:] if name in CAUSES else said
+
+
+def from_forecast(results: Results) -> bool:
+    """Whether the bridge leads from the forecast to a hypothetical run rather than from an earlier run."""
+    return FORECAST in set(results.bridge["cause"])
+
+
+def ends_named(results: Results, wording: Wording) -> tuple[str, str]:
+    """Return the names of both ends of the bridge."""
+    say = wording.say
+    if from_forecast(results):
+        return say("The forecast"), say("As assumed")
+    return say("Forecast before"), say("Forecast now")
+
+
+def heading(results: Results, wording: Wording) -> tuple[str, str]:
+    """Return the heading of the changes, short and long: since when, or against what."""
+    say = wording.say
+    if from_forecast(results):
+        return say("Against the forecast"), say("What the assumptions change")
+    if results.previous is None:
+        return say("What changed"), say("What changed")
+    date = wording.date(results.previous)
+    return say("Since {date}", date=date), say("What changed since {date}", date=date)
 
 
 def _rounded(steps: list[dict[Any, Any]], column: str, unit: Unit, wording: Wording) -> Rounded:
