@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from forecastlab.bridge import CAUSES
 from forecastlab.report import change, ourrecord, render, reviewlist, sentences, spending
 from forecastlab.report.cashfigure import cash_figure
 from forecastlab.report.changefigure import change_figure
@@ -59,10 +60,10 @@ def test_the_table_of_changes_adds_up_in_every_column_as_it_is_read(run: Results
 def test_what_rounding_leaves_is_shown_and_nothing_where_it_leaves_nothing(run: Results) -> None:
     unit = quarter_unit(numbers(run), run, EN)
     found = change.bridges(run, unit, EN)["2026Q4", "median"]
-    assert found.moves[-1] == ("rounding", -1.0)  # 355 + 2 + 28 + 20 - 17 + 7 + 8 - 13 + 1 = 391, and 390 is forecast
+    assert found.moves[-1] == ("rounding", -1.0)  # 355 + 2 - 13 + 28 + 20 - 17 + 7 + 8 + 1 = 391, and 390 is forecast
     even = bridge([100e3, 110e3, 105e3])
     moves = change.bridges(replace(run, bridge=even), unit, EN)["2026Q4", "median"].moves
-    assert moves == (("data", 10.0), ("new", -5.0))
+    assert moves == (("corrected", 10.0), ("time", -5.0))
 
 
 @given(st.lists(st.integers(-30_000_000, 30_000_000), min_size=1, max_size=8), st.integers(0, 500_000_000))
@@ -89,7 +90,7 @@ def test_a_week_without_change_says_so_and_an_unknown_cause_keeps_its_name(run: 
     still = replace(run, bridge=bridge([100e3, 100e3]))
     line = change.lines(still, numbers(still), EN)[0]
     assert (line.change, line.causes, line.width) == ("unchanged", "", "as wide as before")
-    assert change.cause("weather", EN) == "Weather"
+    assert change.cause("weather", EN) == "weather"
 
 
 def test_the_waterfall_ends_at_the_forecast_and_its_bars_are_the_rounded_moves(run: Results) -> None:
@@ -100,6 +101,17 @@ def test_the_waterfall_ends_at_the_forecast_and_its_bars_are_the_rounded_moves(r
     dots = [line.get_xdata()[0] for line in axes.lines if line.get_marker() == "o"]
     assert dots == [355.0, 390.0]
     assert {"+28", "−17", "355", "390"} <= {text.get_text() for text in axes.texts}
+
+
+def test_every_cause_has_words_and_a_hypothetical_run_is_held_against_the_forecast(run: Results) -> None:
+    assert {*CAUSES[1:]} <= set(change.CAUSES)
+    asked = ("arrivals=+20%", "drop=unproven")
+    table = bridge([100e3, 120e3, 110e3]).assign(cause=["forecast", *asked])
+    assumed = replace(run, bridge=table, previous=None, what_if=asked)
+    rows = texts(change.table(assumed, numbers(assumed), EN))
+    assert [row[0] for row in rows] == ["The forecast", *asked, "As assumed"]
+    assert change.heading(assumed, FR) == ("Face à la prévision", "Ce que changent les hypothèses")
+    assert change.heading(run, EN)[0] == "Since September 18, 2026"
 
 
 def test_a_first_run_says_what_is_missing_and_how_to_get_it(first_page: str) -> None:
@@ -142,7 +154,7 @@ def test_cash_may_be_negative_and_has_a_row_a_month(run: Results) -> None:
     short = replace(run, cash=run.cash.assign(low=-120e3, median=-20e3, high=90e3, spent=0.0))
     rows = texts(spending.cash(short, EN))
     assert len(rows) == 15
-    assert rows[0][:3] == ["September 2026", "-20 | -120–90", "0"]
+    assert rows[0][:3] == ["September 2026", "−20 | −120 to 90", "0"]
     labels = [label.get_text() for label in cash_figure(run).axes[0].get_xticklabels()]
     assert labels[0] == "09\n2026"
     assert sum("2027" in label for label in labels) == 1

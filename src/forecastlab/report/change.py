@@ -18,9 +18,10 @@ from forecastlab.report.wording import ABSENT, Unit, Wording
 from forecastlab.results import Results
 
 ROUNDING: Final = "rounding"
+FORECAST: Final = "forecast"  # step 0 of a hypothetical run: its way begins at the forecast, not at an earlier run
 CAUSES: Final[Mapping[str, str]] = {
     "corrected": _("data corrected"),
-    "updated": _("program updated, data corrected"),
+    "updated": _("data corrected or program updated"),
     "time": _("time passing"),
     "new": _("new deals"),
     "proven": _("milestones proven"),
@@ -97,7 +98,7 @@ def table(results: Results, found: Numbers, wording: Wording) -> Table:
     shown = bridges(results, unit, wording)
     names = list(dict.fromkeys(cause for bridge in shown.values() for cause, _change in bridge.moves))
     order = [*(name for name in names if name != ROUNDING), *([ROUNDING] if ROUNDING in names else [])]
-    ends = ends_of(results, wording)
+    ends = ends_named(results, wording)
     rows = [(Cell(ends[0]), *(Cell(wording.fixed(b.before, b.decimals), kind="number total") for b in shown.values()))]
     for name in order:
         cells = (_change(dict(bridge.moves), name, bridge.decimals, wording) for bridge in shown.values())
@@ -116,18 +117,34 @@ def table(results: Results, found: Numbers, wording: Wording) -> Table:
     return Table(caption, (say("Cause"), *columns), tuple(rows), "bridge")
 
 
-def ends_of(results: Results, wording: Wording) -> tuple[str, str]:
-    """Return what a bridge leads from and to: from one run to the next, or from the forecast to a hypothetical run."""
+def cause(name: str, wording: Wording) -> str:
+    """Return a cause in words; as it is where there are none, such as the assumptions of a hypothetical run."""
+    said = wording.say(CAUSES[name]) if name in CAUSES else name
+    return said[:1].upper() + said[1:] if name in CAUSES else said
+
+
+def from_forecast(results: Results) -> bool:
+    """Whether the bridge leads from the forecast to a hypothetical run rather than from an earlier run."""
+    return FORECAST in set(results.bridge["cause"])
+
+
+def ends_named(results: Results, wording: Wording) -> tuple[str, str]:
+    """Return the names of both ends of the bridge."""
     say = wording.say
-    if results.what_if:
-        return say("The forecast"), say("Under the assumptions")
+    if from_forecast(results):
+        return say("The forecast"), say("As assumed")
     return say("Forecast before"), say("Forecast now")
 
 
-def cause(name: str, wording: Wording) -> str:
-    """Return a cause in words; its bare name where there are none."""
-    said = wording.say(CAUSES[name]) if name in CAUSES else name
-    return said[:1].upper() + said[1:]
+def heading(results: Results, wording: Wording) -> tuple[str, str]:
+    """Return the heading of the changes, short and long: since when, or against what."""
+    say = wording.say
+    if from_forecast(results):
+        return say("Against the forecast"), say("What the assumptions change")
+    if results.previous is None:
+        return say("What changed"), say("What changed")
+    date = wording.date(results.previous)
+    return say("Since {date}", date=date), say("What changed since {date}", date=date)
 
 
 def _rounded(steps: list[dict[Any, Any]], column: str, unit: Unit, wording: Wording) -> Rounded:

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from forecastlab.report import palette
-from forecastlab.report.change import Rounded, bridges, cause, ends_of
+from forecastlab.report.change import Rounded, bridges, cause, ends_named
 from forecastlab.report.figures import canvas, mark
 from forecastlab.report.numbers import numbers
 from forecastlab.report.tables import quarter_unit
@@ -45,7 +45,7 @@ def change_figure(results: Results, language: str | None = None, narrow: bool = 
         for axes, bridge, title in zip(both, pair, titles, strict=True):
             _draw(axes, bridge, names, wording)
             _finish(axes, textwrap.fill(title, 15) if narrow else title, narrow, wording)
-        ends = ends_of(results, wording)
+        ends = ends_named(results, wording)
         labels = [ends[0], *(cause(name, wording) for name in names), ends[1]]
         both[0].set_yticks(range(len(labels)), labels, parse_math=False)
         both[0].set_ylim(len(labels) - 0.4, -0.6)

@@ -43,7 +43,7 @@ def render(results: Results, language: str | None = None) -> str:
     return page("report.html.j2", wording).render(
         results=results,
         as_of=wording.date(results.as_of),
-        previous=wording.date(results.previous) if results.previous is not None else "",
+        changed=change.heading(results, wording),
         hypothetical=assumed,
         warning=warning(wording),
         headlines=headlines(found, results.company.currency, wording),

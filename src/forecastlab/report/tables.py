@@ -55,7 +55,7 @@ def budget(results: Results, wording: Wording) -> Table:
         _("Verdict"),
     )
     rows = tuple(_budget_row(row, unit, wording) for row in results.budget.to_dict("records"))
-    return Table(_("Amounts in {unit}", unit=unit.label), columns, rows, "stack budget", 10)
+    return Table(_("Amounts in {unit}", unit=unit.label), columns, rows, "stack budget", 6)
 
 
 def _budget_row(row: dict[Any, Any], unit: Unit, wording: Wording) -> tuple[Cell, ...]:
