@@ -109,6 +109,8 @@ def test_weekly_publishes_and_says_so(company: Path, run: Run, calls: list[dict[
         "as_of": "2026-03-02",
         "seed": 41,
         "language": "en",
+        "what_if": "",
+        "private": False,
         "run_dir": str(company / "runs" / f".staging-{name[11:]}"),
     }
     manifest = ledger.read_manifest(final)
@@ -126,6 +128,67 @@ def test_weekly_publishes_and_says_so(company: Path, run: Run, calls: list[dict[
     }
     assert manifest["diagnostics"] == {"rhat": 1.0}
     assert set(manifest["outputs"]) == {"report.html", "summary.json", "weekly_forecast.ipynb"}
+
+
+def test_a_hypothetical_run_is_asked_for_and_recorded_as_one(
+    company: Path, run: Run, calls: list[dict[str, Any]]
+) -> None:
+    status, _, err = run("weekly", company, "--what-if", " arrivals=+20% , drop=unproven ,delay=30d")
+    assert status == 0, err
+    assert calls[0]["what_if"] == "arrivals=+20%,drop=unproven,delay=30d"
+    (name,) = runs_of(company)
+    manifest = json.loads((company / "runs" / name / "manifest.json").read_text())
+    assert manifest["parameters"]["what_if"] == "arrivals=+20%,drop=unproven,delay=30d"
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ("arrivals=20%,price=+3%", "'price=+3%'"),
+        ("drop=nobody", "drop=nobody: there is no such deal"),
+    ],
+)
+def test_assumptions_that_make_no_sense_are_wrong_usage(
+    company: Path, run: Run, calls: list[dict[str, Any]], asked: str, said: str
+) -> None:
+    status, _, err = run("weekly", company, "--what-if", asked)
+    assert status == 2
+    assert said in err
+    assert not calls
+    assert not runs_of(company)
+
+
+def test_a_private_run_has_a_key_of_its_own_and_drops_no_deal_by_name(
+    company: Path, run: Run, calls: list[dict[str, Any]]
+) -> None:
+    status, _, err = run("weekly", company, "--private")
+    assert status == 0, err
+    assert calls[0]["private"] is True
+    key = company / ".forecastlab-key"
+    assert len(key.read_bytes()) == 32
+    assert key.stat().st_mode & 0o077 == 0
+    deal = (company / "deals.csv").read_text().splitlines()[1].split(",")[0]
+    status, _, err = run("weekly", company, "--private", "--what-if", f"drop={deal}")
+    assert status == 2
+    assert "do not go together" in err
+    assert deal not in err
+
+
+def test_what_could_not_be_made_is_said(
+    company: Path, run: Run, calls: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = leave
+
+    def without_pdf(run_dir: str, status: str = "ok") -> None:
+        left(run_dir, status)
+        path = Path(run_dir, "summary.json")
+        path.write_text(json.dumps({**json.loads(path.read_text()), "notices": ["No PDF: install libpango."]}))
+
+    monkeypatch.setitem(globals(), "leave", without_pdf)
+    status, out, err = run("weekly", company)
+    assert status == 0
+    assert "No PDF: install libpango." in err
+    assert "libpango" not in out
 
 
 def test_weekly_with_every_option(company: Path, run: Run, calls: list[dict[str, Any]], tmp_path: Path) -> None:
