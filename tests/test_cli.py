@@ -124,6 +124,8 @@ def test_weekly_publishes_and_says_so(company: Path, run: Run, calls: list[dict[
         "as_of": "2026-03-02",
         "seed": 41,
         "language": "en",
+        "what_if": "",
+        "private": False,
         "draws": 1000,
     }
     assert manifest["diagnostics"] == {"rhat": 1.0}
