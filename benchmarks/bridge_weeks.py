@@ -1,6 +1,6 @@
 """Does what moved the forecast add up, week after week, in published runs of the demo company?
 
-    python benchmarks/bridge_weeks.py [--weeks 12] [--last 2026-09-25] [--company data/demo]
+    python benchmarks/bridge_weeks.py [--weeks 12] [--last 2026-09-25] [--company data/demo] [--keep DIR]
 
 Makes ``weeks + 1`` consecutive weekly runs by the command line in a copy of the company folder and holds each bridge
 against the forecasts published before and after it, in whole cents. Writes benchmarks/results/bridge-DATE.md.
@@ -62,10 +62,11 @@ def main() -> None:
     parser.add_argument("--weeks", type=int, default=12)
     parser.add_argument("--last", default="2026-09-25")
     parser.add_argument("--company", default=str(ROOT / "data/demo"))
+    parser.add_argument("--keep", type=Path, help="a new folder in which the company and its runs stay")
     given = parser.parse_args()
     days = pd.date_range(end=given.last, periods=given.weeks + 1, freq="7D")
     with tempfile.TemporaryDirectory() as place:
-        company = Path(place) / "company"
+        company = given.keep or Path(place) / "company"
         shutil.copytree(given.company, company, ignore=shutil.ignore_patterns("runs"))
         runs = []
         for day in days:
