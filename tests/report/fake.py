@@ -125,6 +125,7 @@ DOUBTS = (
     Doubt("lowered", {"percent": 12, "count": 31}),
     Doubt("raised", {"percent": 8, "count": 31}),
     Doubt("data_doubts", {"count": 3}),
+    Doubt("damaged_runs", {"count": 2}),
     Doubt("data", {"text": "events.csv, line 812: date in the future. Correct the date."}),
 )
 

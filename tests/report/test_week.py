@@ -20,7 +20,7 @@ from forecastlab.report.numbers import forecast_at_start, numbers
 from forecastlab.report.recordfigure import FORECASTS, record_figure, spread_evenly
 from forecastlab.report.tables import Table, quarter_unit
 from forecastlab.report.wording import Unit, load
-from forecastlab.results import BRIDGE_COLUMNS, Results
+from forecastlab.results import BRIDGE_COLUMNS, Doubt, Results
 
 from . import fake, fakeweek
 from .test_render import words
@@ -192,6 +192,29 @@ def test_days_stand_beside_what_is_usual_and_notes_of_managers_beside_those_of_t
     assert texts(silent.table)[0][4] == "50 | usual: to 45"
 
 
+def test_a_note_without_a_name_begins_with_its_date_and_an_empty_one_is_none(run: Results) -> None:
+    nameless = run.notes.assign(who=["M. Roux", "M. Roux", ""])
+    row = run.review[run.review["deal_id"] == "D00006"].assign(stuck=True, note="")
+    one = replace(run, review=row, notes=nameless)
+    assert (
+        texts(reviewlist.lists(one, numbers(one), EN)[0].table)[0][-1]
+        == "September 18, 2026: Essai reporté à novembre → abaisser l’offre"
+    )
+    silent = replace(one, notes=nameless.assign(note=["", "", None], decision=["", "garder", np.nan]))
+    assert texts(reviewlist.lists(silent, numbers(silent), EN)[0].table)[0][-1] == "M. Roux, September 4, 2026: garder"
+    assert [row[-1] for row in texts(reviewlist.notes(silent, EN))] == ["garder"]
+    none = replace(one, notes=nameless.assign(note="", decision=""))
+    assert texts(reviewlist.lists(none, numbers(none), EN)[0].table)[0][-1] == ""
+    assert reviewlist.notes(none, EN).rows == ()
+
+
+def test_notes_are_shown_where_no_deal_is_open(run: Results) -> None:
+    page = words(render(replace(run, review=run.review.iloc[:0])))
+    assert "No open deal to review." in page
+    assert "Notes of the weekly reviews (3)" in page
+    assert "Essai reporté à novembre" in page
+
+
 def test_what_is_not_known_of_a_deal_is_a_dash(run: Results) -> None:
     bare = run.review.head(1).assign(amount=np.nan, usual_quiet=np.nan, silent=True, stuck=False, fast=False)
     one = replace(run, review=bare.assign(unproven=False, name="", note=np.nan), notes=run.notes.iloc[:0])
@@ -273,6 +296,22 @@ def test_a_hypothetical_run_is_never_read_as_a_forecast() -> None:
     assert len(titles) == 11
     assert all(title.startswith("Hypothèse") for title in titles)
     assert "Hypothèse" not in render(fake.results("fr"))
+
+
+def test_a_hypothetical_run_says_that_the_record_is_the_forecasts() -> None:
+    base = fake.results("en", what_if=("arrivals=+20%",), record_source="")
+    page = words(render(replace(base, record=base.record.iloc[:0], record_scores=base.record_scores.iloc[:0])))
+    assert "No record yet" not in page
+    assert "A hypothetical run has no record: the record belongs to the forecast" in page
+
+
+def test_a_run_that_cannot_be_compared_does_not_say_that_there_was_none_before() -> None:
+    lost = fake.first_week("en", doubts=(Doubt("no_bridge"), Doubt("damaged_runs", {"count": 2})))
+    page = words(render(lost))
+    assert "No earlier run to compare with" not in page
+    assert page.count("Not compared with the run before; “What to doubt” says why.") == 2
+    assert "There is an earlier published run, but it cannot be compared with" in page
+    assert "2 earlier published runs or back-tests cannot be read" in page
 
 
 def bridge(levels: list[float]) -> pd.DataFrame:

@@ -142,7 +142,7 @@ def test_known_amounts_end_where_the_estimates_beside_them_end() -> None:
 def test_every_doubt_has_a_sentence(language: str) -> None:
     wording, company = load(language), fake.company()
     known = (*fake.DOUBTS, Doubt("gate_failed", {"gate": "r_hat", "value": 1.03, "threshold": 1.01}))
-    for doubt in (*known, Doubt("retried", {"gate": "ess_bulk"})):
+    for doubt in (*known, Doubt("retried", {"gate": "ess_bulk"}), Doubt("no_bridge")):
         said = doubts.sentence(doubt, company, wording)
         assert not said.startswith(doubt.code)
         assert "{" not in said
@@ -155,6 +155,9 @@ def test_doubts_count_and_name_things() -> None:
     assert one.startswith("1 open deal has stood at its milestone longer than any deal that ever left it (1,412 days).")
     many = doubts.sentence(Doubt("unproven", {"milestone": "trial", "count": 4}), company, load("fr"))
     assert many.startswith("4 affaires ont annoncé «\u00a0Essai réussi\u00a0» sans preuve")
+    one, many = (doubts.sentence(Doubt("damaged_runs", {"count": n}), company, load("en")) for n in (1, 3))
+    assert one.startswith("1 earlier published run or back-test cannot be read,")
+    assert many.startswith("3 earlier published runs or back-tests cannot be read,")
     assert "Export (region)" in doubts.sentence(
         Doubt("segment_unseen", {"segment": "region=Export"}), company, load("en")
     )

@@ -102,6 +102,16 @@ def test_what_must_not_be_missed_stands_in_subject_and_text() -> None:
             assert text.index(said) < text.index("8 chances in 10")
 
 
+def test_a_hypothetical_run_is_held_against_the_forecast_and_not_against_its_own_day() -> None:
+    base = fake.results("en")
+    table = base.bridge.assign(cause=base.bridge["cause"].replace("previous", "forecast"))
+    message = read(replace(base, bridge=table, previous=base.as_of, what_if=("arrivals=+20%",)))
+    for kind in ("plain", "html"):
+        assert "Against the forecast" in body(message, kind)
+        assert "Since" not in body(message, kind)
+    assert "Since September 18, 2026" in body(read(base), "plain")
+
+
 def test_a_run_without_an_earlier_one_says_nothing_of_changes() -> None:
     text = body(read(fake.first_week("en")), "plain")
     assert "What changed" not in text

@@ -187,6 +187,32 @@ def test_simulated_watermarked_and_hypothetical_runs_say_so_first() -> None:
         assert all(0 < said.index(word) < said.index("EUR") for word in words)
 
 
+@pytest.mark.parametrize(("language", "mark"), [("en", " (what if)"), ("fr", " (hypothèse)")])
+def test_every_sheet_of_a_hypothetical_run_says_so_beside_its_table(language: str, mark: str) -> None:
+    run = fake.results("en", what_if=("arrivals=+20%", "drop=R&D" + "x" * 300))
+    plain, book = opened(fake.results("en"), language), opened(run, language)
+    assert book.sheetnames[1:] == [f"{name}{mark}" for name in plain.sheetnames[1:]]
+    assert max(map(len, book.sheetnames)) <= 31
+    listed = {str(cell.value) for cell in book.worksheets[0]["A"]}
+    assert set(book.sheetnames[1:]) <= listed
+    for before, page in zip(plain.worksheets[1:], book.worksheets[1:], strict=True):
+        assert "arrivals=+20%, drop=R&&D" in page.oddHeader.left.text
+        assert page.sheet_properties.tabColor.rgb == "FF8F2D14"
+        assert (page.dimensions, page.auto_filter.ref) == (before.dimensions, before.auto_filter.ref)
+        assert [cell.value for cell in page[1]] == [cell.value for cell in before[1]]
+        assert before.oddHeader.left.text is None
+        assert before.sheet_properties.tabColor is None
+
+
+def test_changes_of_a_hypothetical_run_begin_at_the_forecast() -> None:
+    base = fake.results("en")
+    table = base.bridge.assign(cause=base.bridge["cause"].replace("previous", "forecast"))
+    assumed = first_page(opened(replace(base, bridge=table, what_if=("arrivals=+20%",))))
+    assert "From the forecast to what is assumed" in assumed
+    assert "From the last run to this one" not in assumed
+    assert "From the last run to this one" in first_page(opened(base))
+
+
 def test_headers_and_words_are_in_the_language() -> None:
     book = opened(fake.results("fr"))
     assert {"Sommaire", "Trimestres", "Budget", "Liste de revue", "Réserves"} <= set(book.sheetnames)

@@ -147,6 +147,14 @@ def heading(results: Results, wording: Wording) -> tuple[str, str]:
     return say("Since {date}", date=date), say("What changed since {date}", date=date)
 
 
+def absent(results: Results, wording: Wording) -> str:
+    """Return what is said where there is no bridge: whether there was a run to begin it at."""
+    say = wording.say
+    if any(doubt.code == "no_bridge" for doubt in results.doubts):
+        return say("Not compared with the run before; “What to doubt” says why.")
+    return say("No earlier run to compare with: the next weekly run will show what changed since this one.")
+
+
 def _rounded(steps: list[dict[Any, Any]], column: str, unit: Unit, wording: Wording) -> Rounded:
     levels = [float(step[column]) for step in steps]
     leading_one = f"{max(map(abs, levels)):e}".startswith("1")

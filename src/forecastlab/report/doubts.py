@@ -45,6 +45,10 @@ _PLAIN: Final[Mapping[str, str]] = {
         "Of past quarters this model would have made {count} forecasts, on the whole too low for what was signed. "
         "This forecast is raised for it, by {percent} % in all."
     ),
+    "no_bridge": _(
+        "There is an earlier published run, but it cannot be compared with: its day can no longer be estimated with "
+        "the data of today, or its files are damaged."
+    ),
     "retried": _(
         "The check “{gate}” failed at first and passed on a second, more careful calculation. The numbers are usable."
     ),
@@ -94,6 +98,15 @@ _COUNTED: Final[Mapping[str, tuple[str, tuple[str, str]]]] = {
         n_(
             "{n} open deal has no amount. The amount was drawn from those of your past deals.",
             "{n} open deals have no amount. The amounts were drawn from those of your past deals.",
+        ),
+    ),
+    "damaged_runs": (
+        "count",
+        n_(
+            "{n} earlier published run or back-test cannot be read, or is not what was published; the record leaves "
+            "it out.",
+            "{n} earlier published runs or back-tests cannot be read, or are not what was published; the record leaves "
+            "them out.",
         ),
     ),
     "data_doubts": (

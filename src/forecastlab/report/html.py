@@ -72,6 +72,7 @@ def _marked(table: Table, assumed: str) -> Table:
 def _said(results: Results, wording: Wording) -> dict[str, str]:
     """Return the sentences beside tables, by name; empty where there is nothing to say."""
     return {
+        "unchanged": change.absent(results, wording),
         "regret": spending.regret(results, wording),
         "cash": spending.cash_said(results, wording),
         "review": reviewlist.told(results, wording),

@@ -92,7 +92,7 @@ def notes(results: Results, wording: Wording) -> Table:
             Cell(_text(row["note"]), kind="words"),
             Cell(_text(row["decision"]), kind="words"),
         )
-        for row in reversed(results.notes.to_dict("records"))
+        for row in reversed(_written(results.notes).to_dict("records"))
     ]
     columns = (_("Deal"), _("Date"), _("By"), _("Note"), _("Decision"))
     return Table(
@@ -184,13 +184,22 @@ def _days(flag: str, row: Row, wording: Wording) -> Cell:
 def _noted(row: Row, results: Results, wording: Wording) -> str:
     """What is on record for the deal, and beside it what managers wrote of it last."""
     parts = [_text(row["note"])]
-    written = results.notes[results.notes["deal_id"] == row["deal_id"]]
+    written = _written(results.notes[results.notes["deal_id"] == row["deal_id"]])
     if len(written):
         last = written.iloc[-1].to_dict()
         said = " → ".join(part for part in (_text(last["note"]), _text(last["decision"])) if part)
         date = wording.date(pd.Timestamp(last["date"]))
-        parts.append(wording.say("{who}, {date}: {note}", who=_text(last["who"]), date=date, note=said))
+        if who := _text(last["who"]):
+            parts.append(wording.say("{who}, {date}: {note}", who=who, date=date, note=said))
+        else:
+            parts.append(wording.say("{date}: {note}", date=date, note=said))
     return " / ".join(part for part in parts if part)
+
+
+def _written(notes: pd.DataFrame) -> pd.DataFrame:
+    """Return the notes that say anything: one without text is none."""
+    said = notes[["note", "decision"]].map(_text) != ""
+    return notes[said.any(axis=1)]
 
 
 def _chances(row: Row, wording: Wording) -> list[str]:

@@ -12,6 +12,7 @@ from typing import Any, Final
 import jinja2
 
 from forecastlab.report import forecast_figure
+from forecastlab.report.change import heading
 from forecastlab.report.change import lines as change_lines
 from forecastlab.report.numbers import numbers
 from forecastlab.report.sentence import Headline, headlines
@@ -83,14 +84,13 @@ def _known(
 ) -> dict[str, object]:
     say = wording.say
     lines = change_lines(results, numbers(results), wording) if len(results.bridge) else ()
-    since = say("Since {date}", date=wording.date(results.previous)) if results.previous is not None else ""
     files = [name for name, there in zip((PDF_NAME, WORKBOOK_NAME), attached, strict=True) if there]
     return {
         "language": wording.language,
         "title": title,
         "warnings": warnings_of(results, wording),
         "headlines": spoken,
-        "since": since or say("What changed"),
+        "since": heading(results, wording)[0],
         "lines": [" ".join(part for part in (f"{line.period}:", line.change, line.causes) if part) for line in lines],
         "cid": _PICTURE,
         "picture": say("Revenue by quarter: signed so far, and what is to come with its intervals"),

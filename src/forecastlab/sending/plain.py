@@ -7,7 +7,7 @@ from typing import Final
 
 import pandas as pd
 
-from forecastlab.report.change import cause
+from forecastlab.report.change import cause, from_forecast
 from forecastlab.report.doubts import _
 from forecastlab.report.sentence import period_name
 from forecastlab.report.wording import Wording
@@ -80,7 +80,7 @@ def plain_sheets(results: Results, wording: Wording) -> tuple[Sheet, ...]:
         sheet(say("Budget"), say("What signed revenue covers, line by line."), _BUDGET, results.budget),
         sheet(say("To commit"), say("The amount whose expected regret is least."), _COMMITMENTS, results.commitments),
         sheet(say("Cash"), say("Cash in hand and received, before spending; 80% interval."), _CASH, results.cash),
-        sheet(say("What changed"), say("From the last run to this one, cause by cause."), _BRIDGE, results.bridge),
+        sheet(say("What changed"), _from_where(results, wording), _BRIDGE, results.bridge),
         sheet(say("Open deals"), say("How the open deals stand, by milestone."), _COUNTS, results.counts),
         sheet(
             say("Review list"), say("Every open deal; those that move the total most first."), _REVIEW, results.review
@@ -90,6 +90,13 @@ def plain_sheets(results: Results, wording: Wording) -> tuple[Sheet, ...]:
         ),
         sheet(say("Our record"), say("Past forecasts of quarters that are over."), _RECORD, results.record),
     )
+
+
+def _from_where(results: Results, wording: Wording) -> str:
+    say = wording.say
+    if from_forecast(results):
+        return say("From the forecast to what is assumed, one assumption at a time.")
+    return say("From the last run to this one, cause by cause.")
 
 
 def _cause(name: str, wording: Wording) -> str:

@@ -10,6 +10,7 @@ import io
 import math
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -23,6 +24,8 @@ from forecastlab.sending.sheets import Sheet, derived_sheets, forecast_sheets
 
 LONGEST: Final = 32_767  # UTF-16 units in a cell, Excel's limit
 _WIDEST: Final = 60
+_HEADER: Final = 120  # characters of a page header: Excel takes 255, and a & counts twice
+_WARNING: Final = "#8f2d14"
 _STARTS_A_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 # no XML can hold these: control characters, halves of a surrogate pair, and two that are no characters
 _NOT_IN_XML: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
@@ -56,7 +59,8 @@ def workbook_of(results: Results, language: str | None = None) -> bytes:
     bytes
         A first sheet that says what this is, then a sheet a table that has rows. Numbers are numbers in full
         precision, amounts in currency units; dates are dates. Text that a cell cannot hold whole is cut and ends with
-        an ellipsis, and characters that XML does not know are replaced.
+        an ellipsis, and characters that XML does not know are replaced. Of a hypothetical run every sheet says so in
+        its name, the colour of its tab and the header of its printed pages, which stay with a sheet that is copied.
 
     Raises
     ------
@@ -76,10 +80,16 @@ def workbook_of(results: Results, language: str | None = None) -> bytes:
     book.set_properties({"title": cleaned(title)[:255], "created": created})
     styles = _styles(book)
     sheets = (*forecast_sheets(results, wording), *plain_sheets(results, wording), *derived_sheets(results, wording))
+    assumed = hypothetical(results, wording)
+    if assumed:
+        sheets = tuple(replace(sheet, title=wording.say("{title} (what if)", title=sheet.title)) for sheet in sheets)
     _write_first(book.add_worksheet(wording.say("Contents")), title, sheets, results, wording, styles)
     for sheet in sheets:
         if sheet.rows:
             _write(book.add_worksheet(sheet.title), sheet, wording, styles)
+    if assumed:
+        for page in book.worksheets():
+            _mark(page, assumed)
     book.close()
     return buffer.getvalue()
 
@@ -99,7 +109,7 @@ def _styles(book: Any) -> dict[str, Any]:
     made["as_text"] = book.add_format({"num_format": "@", "valign": "top", "quote_prefix": True})
     made["header"] = book.add_format({"bold": True, "text_wrap": True, "valign": "top", "bottom": 1})
     made["title"] = book.add_format({"bold": True, "font_size": 14})
-    made["warning"] = book.add_format({"bold": True, "font_color": "#8f2d14", "text_wrap": True, "valign": "top"})
+    made["warning"] = book.add_format({"bold": True, "font_color": _WARNING, "text_wrap": True, "valign": "top"})
     return made
 
 
@@ -156,6 +166,14 @@ def _write(page: Any, sheet: Sheet, wording: Wording, styles: Mapping[str, Any])
             _write_cell(page, number, place, value, column.kind, styles)
     page.freeze_panes(1, 0)
     page.autofilter(0, 0, len(sheet.rows), len(sheet.columns) - 1)
+
+
+def _mark(page: Any, assumed: str) -> None:
+    """Mark a sheet of a hypothetical run where no row is taken from the table and a copy keeps it."""
+    plain = cleaned(assumed)
+    short = plain if len(plain) <= _HEADER else plain[: _HEADER - 1] + "…"
+    page.set_tab_color(_WARNING)
+    page.set_header(f"&L{short.replace('&', '&&')}")
 
 
 def _write_cell(page: Any, row: int, place: int, value: object, kind: str, styles: Mapping[str, Any]) -> None:
