@@ -15,9 +15,11 @@ import pypdf
 import pytest
 from report import fake
 
+from forecastlab.grid import UNSEEN
 from forecastlab.privacy import KEY_FILE, key_of, mask, names_of, told
 from forecastlab.report import render
-from forecastlab.results import Doubt, Results
+from forecastlab.results import NOTE_COLUMNS, REVIEW_COLUMNS, Doubt, Results, empty
+from forecastlab.rules import NO_SEGMENT
 from forecastlab.schema import Fault, UsageError
 from forecastlab.sending.mail import message_of
 from forecastlab.sending.pdf import MissingLibrary, pdf_of
@@ -31,7 +33,7 @@ def run() -> Results:
     base = fake.results("fr")
     data = Doubt("data", {"text": str(QUOTED)})
     new = Doubt("something_new", {"who": f"asked by {base.review['owner'][0]}", "count": 3})
-    return replace(base, doubts=(*base.doubts, data, new, Doubt("segment_unseen", {"segment": "owner=Zoé Martin"})))
+    return replace(base, doubts=(*base.doubts, data, new, Doubt("segment_unseen", {"segment": "team=Équipe Zoé"})))
 
 
 def secrets_of(results: Results) -> set[str]:
@@ -45,7 +47,7 @@ def secrets_of(results: Results) -> set[str]:
         )
         for value in table[column]
     }
-    return {*found, "Zébulon", 'O"Brien', "Zoé Martin"} - {""}
+    return {*found, "Zébulon", 'O"Brien', "Équipe Zoé"} - {""}
 
 
 def leaks(text: str, names: set[str]) -> list[str]:
@@ -95,11 +97,34 @@ def test_the_numbers_stay() -> None:
     for name, table in tables_of(given).items():
         masked = tables_of(hidden)[name]
         assert list(masked.columns) == list(table.columns)
+        if name == "notes":
+            continue
         numbers = table.select_dtypes(["number", "bool", "datetime"])
         pd.testing.assert_frame_equal(masked[numbers.columns], numbers)
     assert hidden.company == given.company
     pd.testing.assert_frame_equal(hidden.forecast, given.forecast)
-    assert hidden.notes["note"].tolist() == [""] * len(given.notes)
+    assert set(hidden.review["note"]) == {""}
+    assert hidden.notes.empty
+
+
+def test_a_private_page_has_no_notes_without_text() -> None:
+    given = run()
+    row = given.review[given.review["deal_id"] == "D00006"].assign(stuck=True, silent=True)
+    hidden = mask(replace(given, review=row), KEY)
+    page = render(hidden, "en")
+    assert "Person " not in page
+    assert "Notes of the weekly reviews" not in page
+    assert "Notes of the weekly reviews" in render(given, "en")
+
+
+def test_a_run_may_be_masked_twice_and_without_any_deal() -> None:
+    given = run()
+    twice = mask(mask(given, KEY), KEY)
+    assert twice.review["deal_id"].is_unique
+    bare = replace(given, review=empty(REVIEW_COLUMNS), notes=empty(NOTE_COLUMNS))
+    assert mask(bare, KEY).review.empty
+    assert list(mask(bare, KEY).review.columns) == list(REVIEW_COLUMNS)
+    assert mask(fake.first_week("fr"), KEY).notes.empty
 
 
 def test_a_pseudonym_is_one_name_in_every_table_and_every_run() -> None:
@@ -109,8 +134,7 @@ def test_a_pseudonym_is_one_name_in_every_table_and_every_run() -> None:
         pairs = set(zip(given.review[column], hidden.review[column], strict=True))
         assert len(pairs) == given.review[column].nunique() == hidden.review[column].nunique()
     ids = dict(zip(given.review["deal_id"], hidden.review["deal_id"], strict=True))
-    noted = zip(given.notes["deal_id"], hidden.notes["deal_id"], strict=True)
-    assert all(ids[before] == after for before, after in noted if before in ids)
+    assert all(names_of(given, KEY).of("deal_id", before) == after for before, after in ids.items())
     fewer = mask(replace(given, review=given.review.iloc[5:]), KEY)
     assert fewer.review["owner"].tolist() == hidden.review["owner"].tolist()[5:]
     assert not set(hidden.review["deal_id"]) & set(mask(given, bytes(32)).review["deal_id"])
@@ -128,9 +152,13 @@ def test_codes_never_collide_among_many_deals() -> None:
     assert {len(code) for code in codes.values()} == {6, 7}  # some were alike at first
 
 
-def test_a_group_that_is_a_person_is_masked_and_a_product_stays() -> None:
+def test_a_team_is_masked_and_neither_a_product_nor_the_deals_of_no_team() -> None:
     base = run()
-    rename = {"region=Export": "owner=Zoé Martin"}
+    rename = {
+        "region=Export": "team=Équipe Zoé",
+        "region=Rhône-Alpes": f"team={NO_SEGMENT}",
+        "region=Île-de-France": f"team={UNSEEN}",
+    }
     given = replace(
         base,
         forecast=base.forecast.replace({"segment": rename}),
@@ -138,10 +166,10 @@ def test_a_group_that_is_a_person_is_masked_and_a_product_stays() -> None:
     )
     hidden = mask(given, KEY)
     shown = set(hidden.forecast["segment"])
-    assert "product_line=Capteurs" in shown
-    assert "owner=Zoé Martin" not in shown
+    assert {"all", "product_line=Capteurs", "team=(none)", "team=(unseen)"} < shown
+    assert "team=Équipe Zoé" not in shown
     assert set(hidden.milestones["segment"]) == shown
-    assert [name for name in shown if name.startswith("owner=Owner ")]
+    assert len([name for name in shown if name.startswith("team=Team ")]) == 1
 
 
 def test_a_line_of_the_log_keeps_its_place_and_loses_its_value() -> None:

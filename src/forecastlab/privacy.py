@@ -19,8 +19,10 @@ from typing import Final
 import pandas as pd
 
 from forecastlab import files
+from forecastlab.grid import UNSEEN
 from forecastlab.results import Doubt, Results
-from forecastlab.schema import Fault, UsageError
+from forecastlab.rules import NO_SEGMENT
+from forecastlab.schema import TEAM, Fault, UsageError
 
 KEY_FILE: Final = ".forecastlab-key"
 KEY_BYTES: Final = 32
@@ -37,6 +39,7 @@ _NEXT: Final = "23456789BCDFGHJKMNPQRSTVWXYZ"
 _KEPT_VALUES: Final = frozenset(
     {"gate", "milestone", "what", "period"}
 )  # of doubts: words of the program and its settings
+_NO_NAME: Final = frozenset({"", NO_SEGMENT, UNSEEN})  # values of a segment that name nobody
 _QUOTED: Final = re.compile(r"""'(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*"|“[^”]*”|«[^»]*»""")
 _FOUND: Final = re.compile(r""" ?\(found: (?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")\)""")
 _LEFT_OUT: Final = "…"
@@ -54,7 +57,7 @@ class Names:
 
 
 def mask(results: Results, key: bytes) -> Results:
-    """Return a run with pseudonyms for every name of a deal, account, owner, team and note taker.
+    """Return a run with pseudonyms for every name of a deal, account, owner and team.
 
     Parameters
     ----------
@@ -65,8 +68,8 @@ def mask(results: Results, key: bytes) -> Results:
     Returns
     -------
     Results
-        The same numbers. Notes and decisions are free text, which may hold any name: they are left out. Values that
-        doubts quote from the data are left out too. Groups stay, unless a group is itself an account, owner or team.
+        The same numbers. Notes and decisions are free text, which may hold any name: they are left out, and with them
+        the rows of ``notes``. Values that doubts quote from the data are left out too. Groups stay but for teams.
     """
     names = names_of(results, key)
     segments = {name: _segment(name, names) for name in _segments(results)}
@@ -78,7 +81,7 @@ def mask(results: Results, key: bytes) -> Results:
         results,
         **tables,
         review=_masked(results.review, names),
-        notes=_masked(results.notes, names),
+        notes=results.notes.iloc[:0],  # without its texts a note says only who wrote it
         doubts=tuple(_masked_doubt(doubt, names, segments) for doubt in results.doubts),
     )
 
@@ -91,10 +94,7 @@ def names_of(results: Results, key: bytes) -> Names:
         **{kind: list(review[kind]) for kind in ("name", "account", "owner", "team")},
         "who": list(notes["who"]),
     }
-    for segment in _segments(results):
-        column, sign, value = segment.partition("=")
-        if sign and column in found:
-            found[column].append(value)
+    found[TEAM] += [team for segment in _segments(results) if (team := _team(segment))]
     codes = {
         kind: _codes(kind, {str(name) for name in values if _is_name(name)}, key) for kind, values in found.items()
     }
@@ -177,18 +177,13 @@ def _spelled(digest: bytes) -> str:
     return "".join(letters)
 
 
-def _masked(table: pd.DataFrame, names: Names) -> pd.DataFrame:
+def _masked(review: pd.DataFrame, names: Names) -> pd.DataFrame:
     shown: dict[str, list[str]] = {}
-    for column in ("deal_id", "account", "owner", "team", "who"):
-        if column in table:
-            shown[column] = [names.of(column, value) for value in table[column]]
-    if "name" in table:  # called as its id is, so that one leads to the other
-        ids = shown["deal_id"]
-        shown["name"] = [f"{KINDS['name']} {i}" if _is_name(n) else "" for i, n in zip(ids, table["name"], strict=True)]
-    for column in ("note", "decision"):
-        if column in table:
-            shown[column] = [""] * len(table)
-    return table.assign(**shown)
+    for column in ("deal_id", "account", "owner", "team"):
+        shown[column] = [names.of(column, value) for value in review[column]]
+    ids = shown["deal_id"]  # a deal is called as its id is, so that one leads to the other
+    shown["name"] = [f"{KINDS['name']} {i}" if _is_name(n) else "" for i, n in zip(ids, review["name"], strict=True)]
+    return review.assign(**shown, note="")
 
 
 def _masked_doubt(doubt: Doubt, names: Names, segments: Mapping[str, str]) -> Doubt:
@@ -207,8 +202,14 @@ def _segments(results: Results) -> list[str]:
 
 
 def _segment(segment: str, names: Names) -> str:
-    column, sign, value = segment.partition("=")
-    return f"{column}={names.of(column, value)}" if sign and column in names.by_kind and value else segment
+    team = _team(segment)
+    return f"{TEAM}={names.of(TEAM, team)}" if team else segment
+
+
+def _team(segment: str) -> str:
+    """Return the team that a segment is, the one column of names that may be a segment; else nothing."""
+    column, _sign, value = segment.partition("=")
+    return value if column == TEAM and value not in _NO_NAME else ""
 
 
 def _is_name(value: object) -> bool:
