@@ -19,6 +19,7 @@ from forecastlab.forecast import forecast_periods, forecast_table
 from forecastlab.history import snapshot
 from forecastlab.pipeline import Prepared
 from forecastlab.projection import lay_out, walked
+from forecastlab.schema import UsageError
 from forecastlab.synthetic import demo, simulate_tables, small
 from forecastlab.tables import Tables
 from forecastlab.whatif import parse
@@ -47,7 +48,7 @@ def _run(tables: Tables, day: pd.Timestamp) -> tuple[Prepared, Fit, pipeline.Pro
 
 
 def _posterior(fitted: Fit) -> xr.Dataset:
-    return fitted.posterior["posterior"].to_dataset()
+    return fitted.posterior["posterior"].to_dataset().assign_attrs(fitted.posterior.attrs)
 
 
 def _before(tables: Tables, day: pd.Timestamp, data: Tables | None = None) -> Before:
@@ -143,7 +144,7 @@ def test_a_win_moves_the_current_quarter_up_and_a_loss_down(books: Tables) -> No
         events = pd.concat([quiet.events, row.assign(event=kind)], ignore_index=True)
         table = _bridge(replace(quiet, events=events.astype(quiet.events.dtypes.to_dict())), THEN, NOW)
         _balances(table)
-        rows = table[table["cause"].isin(news.KINDS)].set_index(["cause", "period"])["median_change"]
+        rows = table[table["cause"].isin(news.KINDS)].set_index(["cause", "period"]).sort_index()["median_change"]
         assert rows.drop(cause).eq(0).all()
         assert sign * rows[cause, "2026Q1"] >= 0
         assert (rows[cause] != 0).any()
@@ -224,6 +225,33 @@ def test_a_posterior_of_another_grid_does_not_fit(books: Tables) -> None:
     assert bridge.fits(posterior, prepared)
     assert not bridge.fits(posterior.isel(calendar=slice(1, None)), prepared)
     assert not bridge.fits(posterior.drop_vars("lost_band"), prepared)
+    grid = prepared.cells.grid
+    renamed = replace(grid, groups=(tuple(f"A {name}" for name in grid.groups[0]), *grid.groups[1:]))
+    for other in (renamed, replace(grid, age_edges=tuple(edges + 0.5 for edges in grid.age_edges))):
+        assert not bridge.fits(posterior, replace(prepared, cells=replace(prepared.cells, grid=other)))
+
+
+@pytest.mark.parametrize("then", ["2025-12-30", "2025-03-14"])
+def test_a_quarter_beyond_the_horizon_of_the_run_before_is_told_as_it_would_have_told_it(then: str) -> None:
+    """One quarter ahead and over a quarter's end; and a year between two runs."""
+    tables = simulate_tables(demo(), 3)
+    tables = replace(tables, company=replace(tables.company, quarters=1))
+    table = _bridge(tables, pd.Timestamp(then), pd.Timestamp("2026-01-06"))
+    _balances(table)
+    assert np.isfinite(table[["median", "width", "median_change", "width_change"]]).all().all()
+    assert set(table["period"]) == {"2026Q1", "2026Q2", "next_12_months"}
+    beyond = table[(table["period"] == "2026Q2") & (table["cause"] == bridge.CORRECTED)]
+    assert beyond["median_change"].item() == 0
+
+
+def test_a_fiscal_year_that_begins_elsewhere_compares_no_other_months() -> None:
+    tables = simulate_tables(small(), 3)
+    moved = replace(tables, company=replace(tables.company, fiscal_year_start=2))
+    table = _bridge(moved, THEN, NOW, written=tables)
+    first = table[table["step"] == 0].set_index("period")
+    again = table[table["step"] == 1].set_index("period")
+    quarters = [name for name in first.index if "Q" in name]
+    assert (first.loc[quarters, "median"] == again.loc[quarters, "median"]).all()
 
 
 def test_the_way_to_a_hypothetical_run(books: Tables) -> None:
@@ -241,6 +269,28 @@ def test_the_way_to_a_hypothetical_run(books: Tables) -> None:
     assert table[table["period"] == "next_12_months"]["median"].iloc[0] == pytest.approx(middle, rel=0.02)
 
 
+def test_a_deal_that_is_not_open_cannot_be_dropped(books: Tables) -> None:
+    prepared, fitted, _ = _run(books, NOW)
+    deals = prepared.history.deals
+    won = deals.loc[deals["state"] == prepared.history.n_milestones, "deal_id"].iloc[0]
+    with pytest.raises(UsageError, match="is not open as of 2026-03-20"):
+        pipeline.project(prepared, fitted, 1, SIZE, assumed=parse(f"drop={won}"))
+
+
+def test_what_is_assumed_shows_in_milestones_and_review(books: Tables) -> None:
+    prepared, fitted, plain = _run(books, NOW)
+    told = pipeline.conclude(prepared, fitted, plain)
+    slow = pipeline.conclude(
+        prepared, fitted, pipeline.project(prepared, fitted, 1, SIZE, assumed=parse("conversion=-50%"))
+    )
+    names = ["milestone", "segment", "quantity", "quantile"]
+    before, after = (run.milestones.set_index(names)["value"].xs("p_won", level="quantity") for run in (told, slow))
+    assert (after < before).all()
+    gone = told.review["deal_id"].iloc[0]
+    without = pipeline.project(prepared, fitted, 1, SIZE, assumed=parse(f"drop={gone}"))
+    assert gone not in set(pipeline.conclude(prepared, fitted, without).review["deal_id"])
+
+
 def test_assumptions_change_arrivals_deals_and_nothing_else(books: Tables) -> None:
     prepared, fitted, plain = _run(books, NOW)
     more, fewer = (
@@ -252,12 +302,15 @@ def test_assumptions_change_arrivals_deals_and_nothing_else(books: Tables) -> No
     assert more.future.arrivals.sum() == pytest.approx(2 * was.sum(), rel=0.1)
     assert fewer.future.arrivals.sum() == pytest.approx(was.sum() / 2, rel=0.1)
     np.testing.assert_array_equal(more.draws.open, plain.draws.open)
-    gone = prepared.history.deals["deal_id"].iloc[-1]
+    deals = prepared.history.deals
+    gone = deals.loc[deals["state"] < prepared.history.n_milestones, "deal_id"].iloc[-1]
     without = pipeline.project(prepared, fitted, 1, SIZE, assumed=parse(f"drop={gone}"))
     assert without.draws.open.sum() <= plain.draws.open.sum()
     np.testing.assert_array_equal(without.draws.new, plain.draws.new)
     # an open deal with a claim that is not proven brings nothing any more
     live = prepared.history.deals[prepared.history.deals["state"] < prepared.history.n_milestones]
-    claims = set(prepared.history.unproven["deal_id"]) & set(live["deal_id"])
+    state = prepared.history.unproven["deal_id"].map(live.set_index("deal_id")["state"])
+    number = prepared.history.unproven["milestone"].map({key: i for i, key in enumerate(books.company.keys)})
+    claims = set(prepared.history.unproven["deal_id"][number > state])
     dropped = pipeline.project(prepared, fitted, 1, SIZE, assumed=parse("drop=unproven"))
     assert (dropped.draws.open.sum() < plain.draws.open.sum()) == bool(claims)

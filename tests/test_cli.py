@@ -33,7 +33,7 @@ A,milestone,need,2026-01-05,2026-01-06T09:00:00Z,100
 A,milestone,offer,2026-02-05,2026-02-06T09:00:00Z,
 A,won,,2026-03-01,2026-03-03T03:30:00Z,90
 """
-DEFAULTS = 'company = "data/demo"\nas_of = ""\nseed = 41\nlanguage = ""\nrun_dir = ""'
+DEFAULTS = 'company = "data/demo"\nas_of = ""\nseed = 41\nlanguage = ""\nwhat_if = ""\nprivate = False\nrun_dir = ""'
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -397,7 +397,8 @@ notebooks.find_notebook = lambda name: notebook
 cli.main()
 """
 GUARD = (
-    "from forecastlab.notebooks import strict\nstrict(globals(), ['company', 'as_of', 'seed', 'language', 'run_dir'])"
+    "from forecastlab.notebooks import strict\nstrict("
+    "globals(), ['company', 'as_of', 'seed', 'language', 'what_if', 'private', 'run_dir'])"
 )
 LEAVE = """
 import json

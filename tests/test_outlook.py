@@ -11,7 +11,7 @@ import pytest
 from worlds import RATES, SHARES, World, chain, laplace_sample, moved_by, near, p_signed, run_open, some_deals
 
 from forecastlab import fit as fitting
-from forecastlab import pipeline, walk
+from forecastlab import pipeline, simulate, walk
 from forecastlab.fit import Sampler
 from forecastlab.outlook import DAYS, Outlook
 from forecastlab.schema import QUANTILES
@@ -118,7 +118,7 @@ def test_chances_add_up_to_the_wins_of_the_forecast(
     history, company = prepared.history, prepared.company
     standing = history.deals["state"] < history.n_milestones
     deals = history.deals.assign(last_milestone=history.deals["last_milestone"].where(standing, -1))
-    only_open = pipeline.simulate.run(
+    only_open = simulate.run(
         replace(history, deals=deals),
         prepared.cells.grid,
         company.segments,

@@ -37,6 +37,11 @@ def test_assumptions_are_read_in_their_order() -> None:
     assert parse("") == parse("  ") == NOTHING
 
 
+def test_the_same_assumption_twice_is_refused() -> None:
+    with pytest.raises(UsageError, match="It is there twice"):
+        parse("arrivals=+20%,delay=30d,arrivals=+20%")
+
+
 def test_two_assumptions_of_one_kind_add_up() -> None:
     assert parse("arrivals=+20%,arrivals=-50%").arrivals == pytest.approx(0.6)
     assert parse("delay=30d,delay=5d").delay == 35

@@ -33,6 +33,7 @@ import xarray as xr
 
 from forecastlab.fit import Fit
 from forecastlab.forecast import forecast_periods, period_draws
+from forecastlab.grid import MARK, mark_of
 from forecastlab.history import History, snapshot
 from forecastlab.later import seen_from
 from forecastlab.layout import stage_layout
@@ -84,13 +85,16 @@ class Before:
 
 
 def fits(posterior: xr.Dataset, prepared: Prepared) -> bool:
-    """Tell whether a posterior lies on the grid of a snapshot: it does not where corrected data made another grid."""
-    shapes = stage_layout(prepared.cells.grid).shapes
-    for kind in STAGE:
-        for part, shape in shapes.items():
-            if f"{kind}_{part}" not in posterior or posterior[f"{kind}_{part}"].shape[2:] != shape:
-                return False
-    return True
+    """Tell whether a posterior lies on the grid of a snapshot: it does not where corrected data made another grid.
+
+    The mark of its grid (``grid.mark_of``) is an attribute of the posterior; shapes alone would not tell a renamed
+    group or an edge that moved.
+    """
+    grid = prepared.cells.grid
+    shapes = stage_layout(grid).shapes
+    parts = {f"{kind}_{part}": shape for kind in STAGE for part, shape in shapes.items()}
+    there = all(name in posterior and posterior[name].shape[2:] == shape for name, shape in parts.items())
+    return there and posterior.attrs.get(MARK) == mark_of(grid)
 
 
 def bridge_table(now: Prepared, projection: Projection, before: Before, size: int = SIMULATED_DRAWS) -> pd.DataFrame:
@@ -115,9 +119,11 @@ def bridge_table(now: Prepared, projection: Projection, before: Before, size: in
     today, then = _periods(now.history, now), _periods(before.prepared.history, now)
     also = tuple(forecast_periods(company, history.as_of))
     outset = lay_out(before.prepared, before.posterior, before.seed, size, before.past, also)
-    states = [(PREVIOUS, _published(before.forecast, then))]
-    _, again = walked(before.prepared, outset)
-    states.append((CORRECTED if before.same_program else UPDATED, _ends(again, before.prepared.history, now, then)))
+    _, drawn = walked(before.prepared, outset)
+    again, published = _ends(drawn, before.prepared.history, now, then), _published(before.forecast, then)
+    # A quarter beyond the horizon of the run before is told as that run would have told it.
+    states = [(PREVIOUS, np.where(np.isnan(published), again, published))]
+    states.append((CORRECTED if before.same_program else UPDATED, again))
     kinds = kinds_of(now.tables, before.prepared.history, history.as_of)
     for number, cause in enumerate((TIME, *KINDS)):
         told = snapshot(tables_with(now.tables, kinds, KINDS[:number]), history.as_of)
@@ -168,8 +174,9 @@ def _ends(draws: Draws, history: History, now: Prepared, periods: tuple[Period, 
 def _published(forecast: pd.DataFrame, periods: tuple[Period, ...]) -> np.ndarray:
     whole = forecast[
         (forecast["target"] == "revenue") & (forecast["source"] == "total") & (forecast["segment"] == ALL)
-    ].set_index(["period", "output_type_id"])["value"]
-    return np.array([[whole.get((period.name, q), np.nan) for q in ENDS] for period in periods])
+    ].set_index(["period_start", "period_end", "output_type_id"])["value"]
+    # By days, not by name: a fiscal year that begins elsewhere now gives old names to other quarters.
+    return np.array([[whole.get((period.start, period.end, q), np.nan) for q in ENDS] for period in periods])
 
 
 def steps(states: list[tuple[str, np.ndarray]], periods: tuple[str, ...]) -> pd.DataFrame:
@@ -189,5 +196,4 @@ def steps(states: list[tuple[str, np.ndarray]], periods: tuple[str, ...]) -> pd.
             last = max(step - 1, 0)
             moved = middle[step] - middle[last], width[step] - width[last]
             rows.append((period, step, cause, *(value / 100.0 for value in (middle[step], width[step], *moved))))
-    table = pd.DataFrame(rows, columns=list(BRIDGE_COLUMNS))
-    return table[table["median"].notna()].reset_index(drop=True)
+    return pd.DataFrame(rows, columns=list(BRIDGE_COLUMNS))

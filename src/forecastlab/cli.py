@@ -37,21 +37,23 @@ class Language(StrEnum):
 
 
 @contextmanager
-def _saying_errors(interrupted: str = "Nothing was written.") -> Iterator[None]:
-    """End the program with the message and the exit status of what a user can cause."""
+def _saying_errors(interrupted: str = "Nothing was written.", private: bool = False) -> Iterator[None]:
+    """End the program with the message and the exit status of what a user can cause; privately without names."""
     try:
         yield
     except ForecastlabError as error:
-        print(_told(error), file=sys.stderr)
+        print(_told(error, private), file=sys.stderr)
         raise typer.Exit(error.exit_status) from None
     except KeyboardInterrupt:
         print(f"Interrupted. {interrupted}", file=sys.stderr)
         raise typer.Exit(130) from None
 
 
-def _told(error: ForecastlabError) -> str:
+def _told(error: ForecastlabError, private: bool = False) -> str:
     if isinstance(error, DataError) and error.faults:
-        lines = [f"- {fault}" for fault in error.faults]
+        from forecastlab.privacy import told
+
+        lines = [f"- {told(fault) if private else fault}" for fault in error.faults]
         return "\n".join([f"The data stop the run ({_counted(len(lines), 'fault')}):", *lines])
     return str(error)
 
@@ -100,7 +102,7 @@ def weekly(
     ] = False,
 ) -> None:
     """Forecast a company's revenue and publish the run: report, PDF, mail, tables, draws, notebook, manifest."""
-    with _saying_errors():
+    with _saying_errors(private=private):
         from forecastlab import weeklyrun
         from forecastlab.progress import showing_progress
 

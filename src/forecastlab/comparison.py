@@ -14,7 +14,7 @@ from forecastlab.pastruns import past_forecasts
 from forecastlab.pastweek import PastRun
 from forecastlab.pipeline import Prepared, Projection
 from forecastlab.record import record_of
-from forecastlab.results import Results
+from forecastlab.results import Doubt, Results
 from forecastlab.schema import ModelError
 from forecastlab.tables import Tables
 
@@ -45,9 +45,21 @@ def with_past(
     tables, day = prepared.tables, results.as_of
     runs = Path(run_dir).parent if run_dir else ledger.runs_folder(tables.company.folder)
     record = record_of(tables, day, runs)
-    found = replace(results, record=record.cases, record_scores=record.scores, record_source=record.source)
-    last = pastweek.newest_before(runs, day)
+    doubts = [*results.doubts]
+    if record.damaged:
+        doubts.append(Doubt("damaged_runs", {"count": record.damaged}))
+    earlier = pastweek.earlier(runs, day)
+    last = next((run for run in earlier if pastweek.sound(run)), None)
     before = before_of(last, tables, run_dir) if last else None
+    if earlier and before is None:
+        doubts.append(Doubt("no_bridge"))
+    found = replace(
+        results,
+        record=record.cases,
+        record_scores=record.scores,
+        record_source=record.source,
+        doubts=tuple(doubts),
+    )
     if last is None or before is None:
         return found
     table = bridge_table(prepared, projection, before, projection.posterior.sizes["sample"])
@@ -73,7 +85,7 @@ def before_of(last: PastRun, tables: Tables, run_dir: str = "") -> Before | None
         posterior = last.posterior()
         if not fits(posterior, prepared):
             posterior = pipeline.estimate(prepared, last.seed).posterior["posterior"].to_dataset()
-    except ModelError:
+    except (ModelError, OSError):
         return None
     return Before(
         forecast=last.forecast(),

@@ -27,6 +27,7 @@ from forecastlab.tables import Tables
 if TYPE_CHECKING:
     from forecastlab.fit import Fit
     from forecastlab.results import Results
+    from forecastlab.whatif import Assumptions
 
 SUMMARY_FILE: Final = "summary.json"
 
@@ -128,7 +129,7 @@ def recording_refusal(
     run_dir: str,
     seed: int,
     language: str | None = None,
-    what_if: str = "",
+    assumed: Assumptions | None = None,
     private: bool = False,
 ) -> Iterator[None]:
     """Leave the diagnostics of a fit that is refused within the block where ``deliver`` would leave the run.
@@ -137,8 +138,8 @@ def recording_refusal(
     ----------
     tables, run_dir, seed, language, private
         As for ``deliver``.
-    what_if : str
-        Assumptions of a hypothetical run.
+    assumed : Assumptions, optional
+        Of a hypothetical run.
     day : pd.Timestamp
         The as-of date.
 
@@ -152,7 +153,8 @@ def recording_refusal(
     except ModelError as error:
         if not error.diagnostics:
             raise
-        decided = decided_by(day, seed, language or tables.company.language, what_if, private)
+        texts = assumed.texts if assumed else ()
+        decided = decided_by(day, seed, language or tables.company.language, ",".join(texts), private)
         summary = {
             "status": "refused",
             "sentences": [str(error)],

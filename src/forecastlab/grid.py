@@ -5,6 +5,7 @@ All of it comes from the snapshot as of one day, so that two runs on the same sn
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import Final
 
@@ -31,6 +32,7 @@ FULL_DAYS: Final = {"Q": 365.25 / 4, "M": 365.25 / 12}
 LEAST_SHARE: Final = 0.35  # of a full calendar cell: a shorter newest one is part of the one before
 MOST_NOISE: Final = 6.0  # times that of a full calendar cell
 UNSEEN: Final = "(unseen)"
+MARK: Final = "grid"  # attribute of a stored posterior
 _DAY = pd.Timedelta(days=1)
 _EPOCH = pd.Timestamp(0)
 
@@ -101,6 +103,15 @@ class Grid:
         levels = pd.Index(self.groups[column][:-1])
         found = levels.get_indexer(pd.Index(values.astype(object)))
         return np.where(found < 0, len(levels), found).astype(np.int64)
+
+
+def mark_of(grid: Grid) -> str:
+    """Return ten hexadecimal digits that stand for a grid: levels, edges and cells, on which a posterior lies."""
+    digest = hashlib.sha256()
+    for edges in (*grid.age_edges, grid.starts, grid.season, grid.band_edges):
+        digest.update(np.ascontiguousarray(edges).tobytes() + b";")
+    digest.update(repr((grid.unit, grid.rush, grid.groups, grid.old_from)).encode())
+    return digest.hexdigest()[:10]
 
 
 def shortness(lengths: Floats, unit: str) -> Floats:

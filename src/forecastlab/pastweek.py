@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,8 @@ class PastRun:
         Program and library versions as one text: another one may compute otherwise.
     ended : str
         When it was finished (UTC, ISO 8601).
+    digests : mapping of str to str
+        SHA-256 of forecast and posterior as published.
     """
 
     folder: Path
@@ -34,6 +36,7 @@ class PastRun:
     seed: int
     made_by: str
     ended: str
+    digests: Mapping[str, str]
 
     def forecast(self) -> pd.DataFrame:
         """Return its forecast table."""
@@ -42,22 +45,31 @@ class PastRun:
     def posterior(self) -> xr.Dataset:
         """Return its posterior: dimensions ``chain``, ``draw`` and those of the parts."""
         with xr.open_datatree(self.folder / POSTERIOR_FILE, engine="h5netcdf") as tree:
-            return tree["posterior"].to_dataset().load()
+            return tree["posterior"].to_dataset().load().assign_attrs(tree.attrs)
 
 
-def newest_before(runs: Path, day: pd.Timestamp) -> PastRun | None:
-    """Return the run that was published last for the newest day before ``day``; None where there is none.
+def earlier(runs: Path, day: pd.Timestamp) -> list[PastRun]:
+    """Return the runs that were published for days before ``day``, the one that people read last first.
 
-    Hypothetical, refused and damaged runs do not count.
+    Hypothetical and refused runs, and folders without a manifest, do not count; whether their files are what was
+    published is for ``sound`` to tell.
 
     Parameters
     ----------
     runs : Path
-        The folder of the runs.
+        The folder of the company's runs.
     day : pd.Timestamp
     """
-    earlier = [run for run in _published(runs) if run.as_of < day]
-    return max(earlier, key=lambda run: (run.as_of, run.ended, run.folder.name), default=None)
+    found = [run for run in _published(runs) if run.as_of < day]
+    return sorted(found, key=lambda run: (run.as_of, run.ended, run.folder.name), reverse=True)
+
+
+def sound(run: PastRun) -> bool:
+    """Tell whether forecast and posterior of a run are there and are what was published."""
+    try:
+        return all(ledger.sha256(run.folder / name) == digest for name, digest in run.digests.items())
+    except OSError:
+        return False
 
 
 def _published(runs: Path) -> Iterator[PastRun]:
@@ -66,18 +78,17 @@ def _published(runs: Path) -> Iterator[PastRun]:
             continue
         try:
             yield _read(path.parent, ledger.read_manifest(path.parent))
-        except (LedgerError, KeyError, ValueError, TypeError):
+        except (LedgerError, KeyError, ValueError, TypeError, AttributeError):
             continue  # a folder that is no sound run is nothing people read
 
 
 def _read(folder: Path, manifest: dict[str, Any]) -> PastRun:
     if manifest["status"] not in ("ok", "watermarked") or manifest["parameters"].get("what_if"):
         raise ValueError("not a forecast that people read")
-    for name in (FORECAST_FILE, POSTERIOR_FILE):
-        if not (folder / name).is_file():
-            raise ValueError(f"{name} is missing")
     made_by = " ".join([str(manifest["version"]), *(f"{k}={v}" for k, v in sorted(manifest["libraries"].items()))])
-    return PastRun(folder, pd.Timestamp(manifest["as_of"]), int(manifest["seed"]), made_by, str(manifest["ended"]))
+    digests = {name: str(manifest["outputs"][name]) for name in (FORECAST_FILE, POSTERIOR_FILE)}
+    day, seed = pd.Timestamp(manifest["as_of"]), int(manifest["seed"])
+    return PastRun(folder, day, seed, made_by, str(manifest["ended"]), digests)
 
 
 def made_by_now() -> str:

@@ -12,6 +12,7 @@ from typing import Final
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
+from forecastlab import whatif
 from forecastlab.ageing import part_by_age
 from forecastlab.cash import cash_table
 from forecastlab.caveats import correction_doubts, doubts_of, milestone_counts
@@ -22,7 +23,7 @@ from forecastlab.design import build_design
 from forecastlab.entries import build_entries
 from forecastlab.fit import Fit, Sampler, fit
 from forecastlab.forecast import forecast_table, past_quarters
-from forecastlab.grid import build_grid
+from forecastlab.grid import MARK, build_grid, mark_of
 from forecastlab.history import History, snapshot
 from forecastlab.outlook import Outlook, outlook
 from forecastlab.prepared import Prepared
@@ -109,7 +110,9 @@ def estimate(prepared: Prepared, seed: int, sampler: Sampler = DEFAULT_SAMPLER) 
     ModelError
         If the fit fails a gate grossly, after the retry.
     """
-    return fit(prepared.design, prepared.white, prepared.priors, sampler, seeds(seed)[0])
+    fitted = fit(prepared.design, prepared.white, prepared.priors, sampler, seeds(seed)[0])
+    fitted.posterior.attrs[MARK] = mark_of(prepared.cells.grid)  # what is stored says what it is laid out on
+    return fitted
 
 
 def prospects(prepared: Prepared, projection: Projection) -> Outlook:
@@ -129,7 +132,7 @@ def conclude(prepared: Prepared, fitted: Fit, projection: Projection) -> Results
         actuals=past_quarters(history, company),
         milestones=milestone_quantities(
             prepared.cells,
-            faded(projection.posterior, prepared.design),
+            faded(whatif.changed_posterior(projection.posterior, projection.assumed), prepared.design),
             projection.counts,
             company.keys,
             company.segments,
@@ -146,10 +149,15 @@ def conclude(prepared: Prepared, fitted: Fit, projection: Projection) -> Results
         status=fitted.status,
         commitments=commitment_table(projection.draws, history, company),
         cash=cash_table(projection.draws, history, company, seed=projection.payment_seed),
-        review=review_table(prepared, projection),
+        review=_without(review_table(prepared, projection), whatif.dropped(history, projection.assumed, company.keys)),
         notes=notes_as_of(prepared.tables.notes, history.as_of),
         what_if=projection.assumed.texts,
     )
+
+
+def _without(review: pd.DataFrame, dropped: frozenset[str]) -> pd.DataFrame:
+    """The review list without deals that are assumed to bring nothing."""
+    return review[~review["deal_id"].isin(dropped)].reset_index(drop=True)
 
 
 def forecast_as_of(tables: Tables, as_of: pd.Timestamp, seed: int, sampler: Sampler = DEFAULT_SAMPLER) -> Results:

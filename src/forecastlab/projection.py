@@ -170,7 +170,7 @@ def project(
     """
     posterior = fitted.posterior["posterior"].to_dataset()
     outset = lay_out(prepared, posterior, seed, size, past, assumed=assumed)
-    plain, corrected = walked(prepared, outset, whatif.kept(prepared.history, assumed))
+    plain, corrected = walked(prepared, outset, whatif.kept(prepared.history, assumed, prepared.company.keys))
     return Projection(
         draws=whatif.changed_draws(corrected, assumed),
         posterior=outset.posterior,

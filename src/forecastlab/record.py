@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 OURS: Final = "forecastlab"
 RIVALS: Final = ("weighted_pipeline", "run_rate", "salespeople")
 MOST: Final = 60  # dates: a year of weekly runs, and a little more
-FEWEST: Final = 4  # cases of published runs; with fewer the back-test speaks
+FEWEST: Final = 4  # distinct quarters: with fewer a back-test that has more of them speaks
 MIDDLE: Final = 15  # of a month
 _SIDES: Final = ("low", "high")
 _DAY: Final = pd.Timedelta(days=1)
@@ -90,8 +90,9 @@ class Record:
 def record_of(tables: Tables, as_of: pd.Timestamp, runs: Path, settle_days: int | None = None) -> Record:
     """Return the company's record as it could be shown on a date.
 
-    From the published weekly runs with an earlier as-of date; with fewer than ``FEWEST`` cases from the newest
-    published back-test whose last origin is not later, its quarters held against what is known at the as-of date (not
+    From the published weekly runs with an earlier as-of date. Where their cases are of fewer than ``FEWEST`` distinct
+    quarters, from the newest published back-test whose last origin is not later, if it has more of them: forecasts of
+    one quarter share one outcome. Its quarters are held against what is known at the as-of date (not
     against the actuals it was published with, which may have been read later). At most the newest ``MOST`` dates of
     weekly runs that have a case count, for all forecasters alike.
 
@@ -116,13 +117,15 @@ def record_of(tables: Tables, as_of: pd.Timestamp, runs: Path, settle_days: int 
     settle = (0 if history.reconstructed else SETTLE_DAYS) if settle_days is None else settle_days
     until = history.as_of - settle * _DAY
     told, damaged = _published(runs, history.as_of, until)
-    if _count(told) >= FEWEST:
-        theirs = rivals(tables, sorted(told["reference_date"].unique()))
-        return _judged(_together([told, theirs]), history, "published", damaged)
-    tested, more = _back_tested(runs, history.as_of, until)
-    if _count(tested):
-        return _judged(tested, history, "backtest", damaged + more)
-    return Record(damaged=damaged + more)
+    if _quarters(told) < FEWEST:
+        tested, more = _back_tested(runs, history.as_of, until)
+        damaged += more
+        if _quarters(tested) > _quarters(told):
+            return _judged(tested, history, "backtest", damaged)
+    if not _quarters(told):
+        return Record(damaged=damaged)
+    theirs = rivals(tables, sorted(told["reference_date"].unique()))
+    return _judged(_together([told, theirs]), history, "published", damaged)
 
 
 def _published(runs: Path, as_of: pd.Timestamp, until: pd.Timestamp) -> tuple[pd.DataFrame, int]:
@@ -148,7 +151,7 @@ def _back_tested(runs: Path, as_of: pd.Timestamp, until: pd.Timestamp) -> tuple[
     for entry in found.entries:
         if (table := recordruns.read_back_test(entry, (OURS, *RIVALS))) is None:
             damaged += 1
-        elif _count(due := _due(table, until)):
+        elif _quarters(due := _due(table, until)):
             return due, damaged
     return _together([]), damaged
 
@@ -164,9 +167,9 @@ def _together(parts: list[pd.DataFrame]) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True) if parts else empty(("forecaster", *_CASE))
 
 
-def _count(forecasts: pd.DataFrame) -> int:
-    """Number of our cases."""
-    return len(forecasts.loc[forecasts["forecaster"] == OURS, _CASE].drop_duplicates())
+def _quarters(forecasts: pd.DataFrame) -> int:
+    """Number of distinct quarters among our cases."""
+    return int(forecasts.loc[forecasts["forecaster"] == OURS, "period"].nunique())
 
 
 def _judged(forecasts: pd.DataFrame, history: History, source: Source, damaged: int) -> Record:

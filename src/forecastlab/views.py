@@ -233,7 +233,7 @@ def bridge_view(results: Results) -> pd.DataFrame | Markdown:
     if results.bridge.empty:
         return _markdown("No earlier published run to compare with: the next one will have this.")
     table = results.bridge.set_index(["period", "cause"])
-    changes = table[["median_change", "median", "width_change", "width"]].round(-2).astype("int64")
+    changes = table[["median_change", "median", "width_change", "width"]].astype(float).round(2)
     return changes.set_axis(["change of the median", "median", "change of the width", "width"], axis=1)
 
 
@@ -262,13 +262,3 @@ def cash_view(results: Results) -> pd.DataFrame | Markdown:
     table = results.cash.set_index("month").drop(columns="end").astype(float)
     money = {name: table[name].round(-2) for name in ("low", "median", "high", "spent")}
     return table.assign(**money, probability=table["probability"].round(2), throughout=table["throughout"].round(2))
-
-
-def deals_view(results: Results) -> pd.DataFrame | Markdown:
-    """Return the ten open deals that would move the next twelve months most if they were settled now."""
-    if results.review.empty:
-        return _markdown("No deal is open.")
-    kept = ["deal_id", "name", "milestone", "amount", "age", "p_this", "p_next", "p_year", "moves"]
-    table = results.review[kept].head(10).set_index("deal_id")
-    numbers = {"amount": -2, "age": 0, "p_this": 2, "p_next": 2, "p_year": 2, "moves": -2}
-    return table.assign(**{name: table[name].astype(float).round(digits) for name, digits in numbers.items()})

@@ -93,9 +93,7 @@ def read_request(
     notebook = notebooks.find_notebook(NOTEBOOK_FILE)
     defaults = notebooks.parameters_of(notebook)
     tables = read_tables(folder)
-    if private:
-        privacy.key_of(folder, create=True)
-    return Request(
+    request = Request(
         tables=tables,
         notebook=notebook,
         runs=ledger.runs_folder(folder, out),
@@ -106,6 +104,9 @@ def read_request(
         what_if=",".join(assumptions(tables, what_if, private).texts) if what_if else "",
         private=private,
     )
+    if private:  # last, when nothing else can refuse the run any more
+        privacy.key_of(folder, create=True)
+    return request
 
 
 def assumptions(tables: Tables, what_if: str, private: bool = False) -> Assumptions:

@@ -19,6 +19,7 @@ from typing import Final
 
 import numpy as np
 import pandas as pd
+import xarray as xr
 
 from forecastlab.history import History
 from forecastlab.periods import Period
@@ -93,6 +94,8 @@ def _with(found: Assumptions, part: str) -> Assumptions:
             "Write arrivals=+20%, conversion=-10%, amounts=-5%, delay=30d, drop=unproven or drop=<deal_id>, with "
             "commas between them."
         )
+    if f"{name}={value}" in found.texts:
+        raise ValueError("It is there twice.")
     return replace(changed, texts=(*found.texts, f"{name}={value}"))
 
 
@@ -139,15 +142,50 @@ def earlier(periods: list[Period], assumed: Assumptions, as_of: pd.Timestamp) ->
     return [period for period in moved if period.end > as_of]
 
 
-def kept(history: History, assumed: Assumptions) -> History:
+def dropped(history: History, assumed: Assumptions, keys: tuple[str, ...]) -> frozenset[str]:
+    """Return the open deals that are assumed to bring nothing.
+
+    Parameters
+    ----------
+    history : History
+    assumed : Assumptions
+    keys : tuple of str
+        Of the milestones, in order.
+
+    Raises
+    ------
+    UsageError
+        A deal that was named is not open: nothing would change.
+    """
+    deals = history.deals
+    live = deals[deals["state"].between(0, history.n_milestones - 1)].set_index("deal_id")["state"]
+    found = {name for name in assumed.drop if name != UNPROVEN}
+    if closed := sorted(found - set(live.index)):
+        raise UsageError(
+            f"--what-if drop={closed[0]}: the deal is not open as of {history.as_of.date()}, so nothing would change. "
+            "Name an open one."
+        )
+    if UNPROVEN in assumed.drop:  # beyond where the deal stands, as in the review list
+        claims = history.unproven
+        beyond = pd.Index(keys).get_indexer(pd.Index(claims["milestone"])) > claims["deal_id"].map(live)
+        found |= set(claims.loc[beyond, "deal_id"])
+    return frozenset(found)
+
+
+def kept(history: History, assumed: Assumptions, keys: tuple[str, ...]) -> History:
     """Return the snapshot without the open deals that are assumed to bring nothing; what is signed stays."""
     if not assumed.drop:
         return history
-    named = set(assumed.drop)
-    if UNPROVEN in named:
-        named |= set(history.unproven["deal_id"])
-    live = history.deals["state"] < history.n_milestones
-    return replace(history, deals=history.deals[~(live & history.deals["deal_id"].isin(named))])
+    gone = history.deals["deal_id"].isin(dropped(history, assumed, keys))
+    return replace(history, deals=history.deals[~gone])
+
+
+def changed_posterior(posterior: xr.Dataset, assumed: Assumptions) -> xr.Dataset:
+    """Return the posterior in which deals move on at another rate, for what is computed from it directly."""
+    if assumed.conversion == 1.0:
+        return posterior
+    shift = np.log(assumed.conversion) if assumed.conversion > 0 else -LONGEST
+    return posterior.assign(moved_age=posterior["moved_age"] + shift)
 
 
 def changed_future(future: Future, assumed: Assumptions) -> Future:
