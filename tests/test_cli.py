@@ -176,6 +176,24 @@ def test_a_private_run_has_a_key_of_its_own_and_drops_no_deal_by_name(
     assert deal not in err
 
 
+def test_faults_of_a_private_run_quote_no_names(company: Path, run: Run, calls: list[dict[str, Any]]) -> None:
+    (company / "review.csv").write_text("deal_id,date,who,note,decision\nRahmenvertrag,someday,Jean Martin,x,y\n")
+    status, _, err = run("weekly", company, "--private")
+    assert status == 1
+    assert "review.csv, line 2" in err
+    assert "Rahmenvertrag" not in err
+    assert not (company / ".forecastlab-key").exists()
+    status, _, err = run("weekly", company)
+    assert status == 1
+    assert "Rahmenvertrag" in err
+
+
+def test_a_private_run_that_is_refused_leaves_no_key(company: Path, run: Run, calls: list[dict[str, Any]]) -> None:
+    status, _, _ = run("weekly", company, "--private", "--as-of", "1990-01-01")
+    assert status == 2
+    assert not (company / ".forecastlab-key").exists()
+
+
 def test_what_could_not_be_made_is_said(
     company: Path, run: Run, calls: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -231,7 +231,12 @@ def published_view(results: Results, folder: Path, language: str | None) -> Mark
 def bridge_view(results: Results) -> pd.DataFrame | Markdown:
     """Return why the forecast moved since the run before: what each cause changed in median and width of the 80 %."""
     if results.bridge.empty:
-        return _markdown("No earlier published run to compare with: the next one will have this.")
+        found = any(doubt.code == "no_bridge" for doubt in results.doubts)
+        return _markdown(
+            "Not compared with the run before: see *What to doubt*."
+            if found
+            else "No earlier published run to compare with: the next one will have this."
+        )
     table = results.bridge.set_index(["period", "cause"])
     changes = table[["median_change", "median", "width_change", "width"]].astype(float).round(2)
     return changes.set_axis(["change of the median", "median", "change of the width", "width"], axis=1)
@@ -239,6 +244,8 @@ def bridge_view(results: Results) -> pd.DataFrame | Markdown:
 
 def record_view(results: Results) -> pd.DataFrame | Markdown:
     """Return how past forecasts of finished quarters did, beside simple methods on the same cases."""
+    if results.what_if:
+        return _markdown("A hypothetical run has no record: it belongs to the forecast.")
     if not results.record_source:
         return _markdown("No record yet: no quarter that a published run or a back-test forecast has settled.")
     table = results.record_scores.set_index("forecaster")
