@@ -62,8 +62,9 @@ lab: install  ## open the notebooks in JupyterLab, on this machine only
 	@JUPYTER_PREFER_ENV_PATH=1 $(BIN)/jupyter lab --ip=localhost --ServerApp.root_dir=. \
 	    --LabApp.default_url=/lab/tree/notebooks $(if $(filter 0,$(shell id -u)),--allow-root)
 
+# Files in the order of collection, tests/conftest.py: xdist's own order, most tests first, leaves the slowest for the end.
 test: install  ## run the tests, those with the real sampler included
-	@$(ONE_THREAD) $(BIN)/python -m pytest -n 2 --dist loadfile -q $(OPTIONS)
+	@$(ONE_THREAD) $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -q $(OPTIONS)
 
 check: install  ## lint, formatting, types, and thin notebooks without output
 	@$(BIN)/ruff check .
