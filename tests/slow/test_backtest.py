@@ -165,7 +165,7 @@ def _alive(group: int) -> bool:
     return False
 
 
-@pytest.mark.parametrize("whole_tree", [True, False])
+@pytest.mark.parametrize("whole_tree", [pytest.param(True, marks=pytest.mark.long), False])
 def test_a_killed_run_continues_where_it_was(
     books: Tables, undisturbed: list[OriginResult], earlier: list[pd.Timestamp], tmp_path: Path, whole_tree: bool
 ) -> None:
@@ -220,6 +220,7 @@ def _cluster(folder: Path, workers: int, **environment: str) -> Iterator[tuple[s
         yield address, [start("worker", *local) for _ in range(workers)]
 
 
+@pytest.mark.long
 def test_a_cluster_that_loses_a_worker_gives_the_bits_of_one_process(
     books: Tables, undisturbed: list[OriginResult], tmp_path: Path
 ) -> None:

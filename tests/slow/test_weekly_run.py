@@ -12,7 +12,7 @@ import pytest
 
 from forecastlab.forecast import assert_forecast
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long  # two minutes with the past forecasts; test_weeks.py has a small company in `make test`
 
 ROOT = Path(__file__).parents[2]
 
