@@ -257,6 +257,7 @@ def _command(*arguments: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.long
 def test_the_command_publishes_and_uses_its_store_again(tmp_path: Path) -> None:
     folder = tmp_path / "company"
     write_folder(small(), 3, folder)
