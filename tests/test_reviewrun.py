@@ -130,8 +130,13 @@ def test_a_posterior_with_other_cells_is_passed_over(asked: Asked, fitted: tuple
     other = pipeline.prepare(prepared.tables, DAY - pd.Timedelta(days=400))
     assert other.design.layout.shapes != prepared.design.layout.shapes
     publish(runs, fitted[1])
-    assert reviewrun.posterior_of(replace(prepared, design=other.design), SEED).folder is None
+    assert reviewrun.posterior_of(replace(prepared, cells=other.cells, design=other.design), SEED).folder is None
     assert anew == [SEED]
+    grid = prepared.cells.grid  # as many cells, but of other groups
+    renamed = replace(grid, groups=tuple(tuple(f"{name}!" for name in names) for names in grid.groups))
+    found = reviewrun.posterior_of(replace(prepared, cells=replace(prepared.cells, grid=renamed)), SEED)
+    assert found.folder is None
+    assert anew == [SEED, SEED]
 
 
 def test_the_command_looks_where_its_own_runs_are(asked: Asked, fitted: tuple[Prepared, fitting.Fit]) -> None:

@@ -86,6 +86,7 @@ def _modelled(inputs: dict[str, str]) -> dict[str, str]:
 def _loaded(folder: Path, manifest: dict[str, Any], prepared: Prepared) -> Fit:
     import xarray as xr
 
+    from forecastlab.bridge import fits
     from forecastlab.fit import Fit
 
     path = folder / POSTERIOR_FILE
@@ -94,9 +95,8 @@ def _loaded(folder: Path, manifest: dict[str, Any], prepared: Prepared) -> Fit:
     with xr.open_datatree(path, engine="h5netcdf") as tree:
         posterior = tree.load()
     # Another state of the program may have laid out other tables under the same version.
-    shapes = prepared.design.layout.shapes
-    if any(posterior["posterior"][f"moved_{part}"].shape[2:] != shape for part, shape in shapes.items()):
-        raise ValueError(f"{path} has other cells")
+    if not fits(posterior["posterior"].to_dataset().assign_attrs(posterior.attrs), prepared):
+        raise ValueError(f"{path} lies on another grid")
     values = {gate: value for gate, value in manifest["diagnostics"].items() if gate != "retried"}
     gates = pd.DataFrame({"gate": list(values), "value": list(values.values())})
     return Fit(posterior, gates, manifest["status"], tuple(manifest["diagnostics"].get("retried", ())))
